@@ -1,0 +1,1 @@
+"""Test-time search for language models."""
