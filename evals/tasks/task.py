@@ -1,0 +1,123 @@
+"""What a task is: problems to load, a way to grade a solution, and the format its answers are asked for in.
+
+A task that lives in JSON-lines files is a `FileTask`; any object with the members of `Task` is a task.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from reason.answers import Rules, Verdict, equal, extract
+from reason.evals.tasks.source import HubSource, Row, rows_of
+from reason.types import Problem, UsageError
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A benchmark. Members may be plain attributes."""
+
+    @property
+    def name(self) -> str:
+        """What the command line calls it."""
+        ...
+
+    @property
+    def answer_format(self) -> str:
+        r"""How solutions should end: "boxed" (`\boxed{…}`), "hashes" (`#### …`) or "line" (`Answer: …`)."""
+        ...
+
+    @property
+    def checkable(self) -> bool:
+        """Whether a rule can check a solution without the gold answer (what the verifier scorer needs)."""
+        ...
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that `load` accepts, the default one first."""
+        ...
+
+    def load(
+        self, *, limit: int | None = None, seed: int = 0, data: str | None = None, split: str | None = None
+    ) -> list[Problem]:
+        """The problems, or a seeded subset of `limit` of them."""
+        ...
+
+    def grade(self, problem: Problem, text: str) -> Verdict:
+        """Grade a solution's text against the problem's gold answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileTask:
+    """A task whose rows are JSON lines, on disk or on the hub.
+
+    Attributes:
+        name: What the command line calls it, and its folder under the data directory.
+        read: Turns one row into a problem; raises KeyError, TypeError or ValueError on a malformed one.
+        hub: Where the rows are on the hub.
+        answer_format: How solutions should end.
+        rules: The comparison policy for a problem.
+        splits: File stems, the default one first.
+        checkable: Whether a rule can check a solution without the gold answer.
+    """
+
+    name: str
+    read: Callable[[Row, str], Problem]
+    hub: HubSource
+    answer_format: str = "boxed"
+    rules: Callable[[Problem], Rules] = lambda problem: Rules()
+    splits: tuple[str, ...] = ("test",)
+    checkable: bool = False
+
+    def load(
+        self, *, limit: int | None = None, seed: int = 0, data: str | None = None, split: str | None = None
+    ) -> list[Problem]:
+        """The problems of a split.
+
+        Args:
+            limit: How many; fewer than there are gives a subset drawn with `seed`, in file order. None: all.
+            seed: Draws the subset.
+            data: The JSON-lines file, its folder, or a folder that holds `<task>/<split>.jsonl`. None: the environment
+                variable REASON_DATA_DIR, else the hub.
+            split: One of `splits`; None is the first.
+
+        Raises:
+            UsageError: No such split, no data, or a malformed row (named by file and line).
+        """
+        chosen = self.splits[0] if split is None else split
+        if chosen not in self.splits:
+            raise UsageError(f"{self.name} has no split {chosen!r}: use one of {', '.join(self.splits)}.")
+        problems: list[Problem] = []
+        for place, row in rows_of(self.name, chosen, data, self.hub):
+            try:
+                problem = self.read(row, f"{self.name}/{chosen}/{len(problems)}")
+            except (KeyError, TypeError, ValueError) as error:
+                missing = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
+                raise UsageError(f"{place}: not a {self.name} row: {missing}.") from error
+            problems.append(problem)
+        return subset(problems, limit, seed)
+
+    def grade(self, problem: Problem, text: str) -> Verdict:
+        """Grade a solution's text against the gold answer."""
+        return equal(problem.answer, extract(text).answer, rules=self.rules(problem))
+
+
+def subset(problems: Sequence[Problem], limit: int | None, seed: int) -> list[Problem]:
+    """At most `limit` problems, drawn with `seed` and kept in their order."""
+    if limit is None or limit >= len(problems):
+        return list(problems)
+    if limit < 1:
+        raise UsageError(f"limit is {limit}: pass a positive number of problems, or leave it out for all of them.")
+    chosen = random.Random(f"subset:{seed}").sample(range(len(problems)), limit)
+    return [problems[index] for index in sorted(chosen)]
+
+
+def text_field(row: Mapping[str, Any], name: str) -> str:
+    """A row's field that must be non-empty text."""
+    value = row[name]
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"the field {name!r} must be non-empty text, got {value!r:.60}")
+    return value
