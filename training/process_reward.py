@@ -1,0 +1,77 @@
+"""Process and outcome reward models: one logit where a step ends, trained on soft or hard values.
+
+The loss is binary cross-entropy against values in [0, 1] at the marked positions (Math-Shepherd, Wang et al. 2023,
+arXiv:2312.08935, eq. 5 with soft targets). Optionally the language-model loss is kept beside it, as Cobbe et al. 2021
+(arXiv:2110.14168, section 4.2) do for verifiers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from transformers import PreTrainedModel
+
+from reason.training.arithmetic import Batch
+
+
+class ValueModel(nn.Module):
+    """A causal language model with a scalar head on its last hidden states.
+
+    Attributes:
+        lm: The language model; its backbone is `lm.model`.
+        head: [width] -> [1], a logit; its sigmoid is the value.
+    """
+
+    def __init__(self, lm: PreTrainedModel) -> None:
+        super().__init__()
+        self.lm = lm
+        self.head = nn.Linear(lm.config.hidden_size, 1)
+
+    def losses(self, batch: Batch, *, lm_weight: float) -> dict[str, Tensor]:
+        """The losses of a batch: "loss" = value loss + lm_weight * language-model loss (either may be absent)."""
+        with torch.autocast("cpu", torch.bfloat16):
+            hidden = self.lm.model(input_ids=batch.ids, use_cache=False).last_hidden_state
+        parts: dict[str, Tensor] = {}
+        marked = ~batch.values.isnan()
+        total = hidden.new_zeros(())
+        if bool(marked.any()):
+            logits = self.head(hidden[marked].float()).squeeze(-1)
+            parts["value"] = binary_cross_entropy_with_logits(logits, batch.values[marked])
+            total = total + parts["value"]
+        predicted = batch.lm[:, 1:]
+        if lm_weight and bool(predicted.any()):
+            with torch.autocast("cpu", torch.bfloat16):
+                tokens = self.lm.lm_head(hidden[:, :-1][predicted])
+            parts["lm"] = cross_entropy(tokens.float(), batch.ids[:, 1:][predicted])
+            total = total + lm_weight * parts["lm"]
+        return {"loss": total, **parts}
+
+    @torch.inference_mode()
+    def values(self, batch: Batch) -> Tensor:
+        """Predicted values in [0, 1], [batch, length]."""
+        hidden = self.lm.model(input_ids=batch.ids, use_cache=False).last_hidden_state
+        return torch.sigmoid(self.head(hidden.float()).squeeze(-1))
+
+
+def auc(values: Tensor, labels: Tensor) -> float:
+    """Area under the ROC curve of values against 0/1 labels (1-D, same length), ties counted half; NaN with one class."""
+    positives, negatives = int(labels.sum()), int((1 - labels).sum())
+    if not positives or not negatives:
+        return float("nan")
+    _, inverse, counts = values.unique(return_inverse=True, return_counts=True)
+    upper = counts.cumsum(0).double()
+    ranks = (upper - (counts.double() - 1) / 2)[inverse]
+    return float((ranks[labels.bool()].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def batch_auc(model: ValueModel, batches: list[Batch], keep: Callable[[Batch], Tensor] | None = None) -> float:
+    """AUC of the predicted values over all marked positions, targets above one half counted as right."""
+    values, labels = [], []
+    for batch in batches:
+        marked = ~batch.values.isnan() if keep is None else keep(batch)
+        values.append(model.values(batch)[marked])
+        labels.append((batch.values[marked] > 0.5).float())
+    return auc(torch.cat(values), torch.cat(labels))
