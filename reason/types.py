@@ -141,6 +141,8 @@ class Score:
         tokens: Tokens that passed through the scorer for this judgement (cached ones are not counted).
         explanation: Why, in words, where the scorer can say.
         error: What failed, when `value` is NaN.
+        parts: The values that `steps` sums up, in order, where a step may hold several (the lines of a solution that
+            was sampled in one go).
     """
 
     value: float
@@ -148,6 +150,7 @@ class Score:
     tokens: int = 0
     explanation: str = ""
     error: str | None = None
+    parts: tuple[float, ...] = ()
 
     @property
     def scored(self) -> bool:

@@ -1,0 +1,237 @@
+"""Scorer directories: writing our own, reading ours and the Hugging Face kinds.
+
+Our own format is a causal backbone and one linear head in one directory:
+
+    config.json          the backbone's configuration
+    model.safetensors    `model.*` (backbone), `head.weight` [1, width], `head.bias` [1]; float16
+    tokenizer.json       with tokenizer_config.json
+    reason.json          {"scorer": "process" | "outcome", "prompt": {…}, "read_at": "step_end" | "end"}
+
+A process scorer is read at the last token of every step, an outcome scorer at the last token of the solution; a
+complete solution ends with the end-of-sequence token. Weights are read from safetensors only; no remote code is run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+
+from reason.types import UsageError
+
+READ_AT = {"process": "step_end", "outcome": "end"}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A scorer's parts as read from a directory.
+
+    Attributes:
+        backbone: The causal model, in evaluation mode, on its device.
+        head: Hidden states -> logits.
+        labels: Number of logits.
+        tokenizer: Its Hugging Face tokenizer.
+        settings: What reason.json says; empty without one.
+    """
+
+    backbone: nn.Module
+    head: nn.Module
+    labels: int
+    tokenizer: Any
+    settings: Mapping[str, Any]
+
+    @property
+    def config(self) -> Any:
+        """The backbone's configuration."""
+        return self.backbone.config
+
+    @property
+    def eos(self) -> tuple[int, ...]:
+        """End-of-sequence ids: the tokenizer's, then the configuration's."""
+        known = self.config.get_text_config().eos_token_id
+        listed = known if isinstance(known, list) else [known]
+        return tuple(dict.fromkeys(i for i in (self.tokenizer.eos_token_id, *listed) if i is not None))
+
+
+def save_scorer(
+    directory: str | FilePath,
+    backbone: nn.Module,
+    head: nn.Linear,
+    tokenizer: Any,
+    *,
+    kind: str,
+    prompt: Mapping[str, Any],
+    extra: Mapping[str, Any] | None = None,
+) -> FilePath:
+    """Write a scorer in our own format, its weights as float16.
+
+    Args:
+        directory: Created if missing; files of the same names are replaced.
+        backbone: A causal transformers model without a head of its own, such as `Qwen2Model`.
+        head: `nn.Linear(width, 1)`.
+        tokenizer: The Hugging Face tokenizer it was trained with.
+        kind: "process" (one value per step) or "outcome" (one per solution).
+        prompt: How a problem is laid out before its solution, as in `reason.prompts.Prompt`,
+            such as {"template": "{question}\\n", "step_end": ["\\n"]}.
+        extra: Further entries for reason.json.
+
+    Returns:
+        The directory.
+
+    Raises:
+        UsageError: Unknown kind, or a head that is not [1, width].
+    """
+    if kind not in READ_AT:
+        raise UsageError(f"a scorer is of kind {' or '.join(map(repr, READ_AT))}, not {kind!r}")
+    config: Any = backbone.config
+    width = config.get_text_config().hidden_size
+    if tuple(head.weight.shape) != (1, width) or head.bias is None:
+        raise UsageError(
+            f"the head has the weight {list(head.weight.shape)} and {'a' if head.bias is not None else 'no'} bias; "
+            f"this backbone needs nn.Linear({width}, 1) with a bias"
+        )
+    folder = FilePath(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {f"model.{name}": tensor for name, tensor in backbone.state_dict().items()}
+    weights |= {f"head.{name}": tensor for name, tensor in head.state_dict().items()}
+    half = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in weights.items()}
+    save_file(half, folder / "model.safetensors", metadata={"format": "pt"})
+    stored = config.to_diff_dict() | {"architectures": [type(backbone).__name__], "dtype": "float16"}
+    stored.pop("_name_or_path", None)
+    _write_json(folder / "config.json", stored)
+    tokenizer.save_pretrained(folder)
+    settings = {"scorer": kind, "prompt": dict(prompt), "read_at": READ_AT[kind], **(extra or {})}
+    _write_json(folder / "reason.json", settings)
+    return folder
+
+
+def _write_json(path: FilePath, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: FilePath) -> dict[str, Any]:
+    """A JSON object from a file; an empty one if there is no file.
+
+    Raises:
+        UsageError: It is not a JSON object.
+    """
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{path} cannot be read as JSON ({error}); restore the file or remove it") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} holds a JSON {type(content).__name__}, an object is needed")
+    return content
+
+
+def load_own(folder: FilePath, *, device: torch.device, dtype: torch.dtype) -> Loaded:
+    """Read a directory that `save_scorer` wrote.
+
+    Raises:
+        UsageError: A file is missing or does not fit the others; the message says which.
+    """
+    settings = read_json(folder / "reason.json")
+    kind, place = settings.get("scorer"), settings.get("read_at")
+    if kind not in READ_AT or place not in (None, READ_AT[kind]):
+        raise UsageError(
+            f"{folder / 'reason.json'} says scorer {kind!r} and read_at {place!r}; "
+            f"known are {', '.join(f'{name} at {at}' for name, at in READ_AT.items())}"
+        )
+    weights = _weights(folder)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    backbone = AutoModel.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
+    width = config.get_text_config().hidden_size
+    head = nn.Linear(width, 1)
+    parts: tuple[tuple[str, nn.Module], ...] = (("model.", backbone), ("head.", head))
+    for prefix, module in parts:
+        held = {name[len(prefix) :]: tensor for name, tensor in weights.items() if name.startswith(prefix)}
+        try:
+            module.load_state_dict(held, strict=True)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:300]
+            raise UsageError(
+                f"{folder / 'model.safetensors'} does not fit config.json ({reason}); write it anew with save_scorer"
+            ) from error
+    backbone.to(device, dtype).eval()
+    head.to(device, dtype).eval()
+    return Loaded(backbone, head, 1, load_tokenizer(folder), settings)
+
+
+def _weights(folder: FilePath) -> dict[str, torch.Tensor]:
+    file = folder / "model.safetensors"
+    if not file.exists():
+        raise UsageError(f"{folder} holds no model.safetensors; weights are read from safetensors only")
+    try:
+        return dict(load_file(file))
+    except SafetensorError as error:
+        raise UsageError(f"{file} is not a safetensors file ({error}); copy or write it again") from error
+
+
+def load_classifier(folder: FilePath, auto: Any, *, device: torch.device, dtype: torch.dtype) -> Loaded:
+    """Read a causal `…ForTokenClassification` or `…ForSequenceClassification` model.
+
+    Args:
+        folder: Its directory.
+        auto: The transformers auto class of that kind.
+        device: Where to run it.
+        dtype: What to run it in.
+
+    Raises:
+        UsageError: It cannot be loaded, has no linear head, or looks at later tokens (a bidirectional encoder).
+    """
+    try:
+        model = auto.from_pretrained(folder, trust_remote_code=False, use_safetensors=True, dtype=dtype)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UsageError(f"{folder} cannot be loaded as a scorer: {' '.join(str(error).split())[:300]}") from error
+    model.to(device).eval()
+    head = getattr(model, "score", None) or getattr(model, "classifier", None)
+    labels = int(model.config.num_labels)
+    if head is None or model.base_model is model:
+        raise UsageError(f"{folder}: {type(model).__name__} has no `score` or `classifier` head on a backbone")
+    if labels > 2:
+        raise UsageError(f"{folder} has {labels} labels; a scorer has one logit, or two: wrong and right")
+    if not is_causal(model.base_model):
+        raise UsageError(
+            f"{folder}: {type(model).__name__} looks at later tokens, so its values cannot be read step by step; "
+            "use a scorer with a causal backbone (Qwen2, Llama, Mistral, …)"
+        )
+    return Loaded(model.base_model, head, labels, load_tokenizer(folder), read_json(folder / "reason.json"))
+
+
+@torch.inference_mode()
+def is_causal(backbone: nn.Module) -> bool:
+    """Whether hidden states stay what they are when tokens are appended (tried on eight tokens)."""
+    first: Any = next(backbone.parameters())
+    config: Any = backbone.config
+    tokens = torch.arange(8, device=first.device)[None] % config.get_text_config().vocab_size
+    whole = backbone(input_ids=tokens).last_hidden_state[:, :4].float()
+    part = backbone(input_ids=tokens[:, :4]).last_hidden_state.float()
+    tolerance = 1e-3 if first.dtype is torch.float32 else 5e-2
+    return bool((whole - part).abs().max() <= tolerance * (1 + part.abs().max()))
+
+
+def load_tokenizer(folder: FilePath) -> Any:
+    """The directory's tokenizer.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if (folder / "tokenizer.json").exists() and not (folder / "tokenizer_config.json").exists():
+        file = str(folder / "tokenizer.json")
+        return PreTrainedTokenizerFast(tokenizer_file=file)  # type: ignore[no-untyped-call]
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{folder} holds no tokenizer; copy the one it was trained with (tokenizer.json) there"
+        ) from error
