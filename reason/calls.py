@@ -1,0 +1,347 @@
+"""How work reaches a policy and a scorer: merging, retries, cancellation, timeouts.
+
+- Extensions go to the policy at once, one call for each `Extend`; an engine merges concurrent calls into its batch.
+- Judgements of all problems collect and go to the scorer as one call when `FULL` paths wait, or as many as there are
+  rows in flight in the policy, or nothing is in flight: no problem's barrier idles the engine, and the scorer sees full
+  batches.
+- A call that raises, and a step that says ERROR, is tried again; the wait doubles each time, with seeded jitter, and is
+  left out for errors of this machine, which waiting does not cure. A call of many paths that keeps failing is at last
+  tried path by path, so that one bad path costs only itself. What fails for good becomes a step or score that says so.
+- `UsageError`, `MissingExtraError` and results of the wrong length are the caller's to repair: they end the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from reason.types import (
+    BackendError,
+    Failure,
+    Finish,
+    MissingExtraError,
+    Path,
+    Policy,
+    Sampling,
+    Score,
+    Scorer,
+    Step,
+    UsageError,
+)
+
+FULL = 32
+BACKOFF_SECONDS = 0.25
+LOCAL_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, MemoryError)
+
+T = TypeVar("T")
+R = TypeVar("R")
+Enough = Callable[[Sequence[Step | None]], bool]
+
+
+class ContractError(BackendError):
+    """A policy or scorer broke its protocol: trying again would not help, so the run ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Why a request failed for good."""
+
+    message: str
+    attempts: int
+
+
+@dataclass(slots=True)
+class Request:
+    """One problem's judgements, waiting to be merged with others."""
+
+    paths: Sequence[Path]
+    failures: list[Failure]
+    scores: asyncio.Future[list[Score]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Caller:
+    """The one place that awaits the policy and the scorer of a run.
+
+    Args:
+        policy, scorer: The backends.
+        retries: How often a failed call is tried again.
+        seed: Of the waits' jitter.
+    """
+
+    def __init__(self, policy: Policy, scorer: Scorer | None, *, retries: int, seed: int) -> None:
+        self._policy, self._scorer, self._retries = policy, scorer, retries
+        self._draw = random.Random(seed)
+        self._rows = 0
+        self._requests: list[Request] = []
+        self._judging: set[asyncio.Task[None]] = set()
+        self._settling = False
+
+    async def extend(
+        self,
+        paths: Sequence[Path],
+        sampling: Sampling,
+        failures: list[Failure],
+        *,
+        enough: Enough | None = None,
+        deadline: float | None = None,
+    ) -> list[Step]:
+        """One step per path; see `Extend` for `enough`. What is in flight at the deadline ends with Finish.BUDGET."""
+        self._rows += len(paths)
+        try:
+            if enough is None and deadline is None:
+                return await self._whole(paths, sampling, failures)
+            return await self._landing(paths, sampling, failures, enough, deadline)
+        finally:
+            self._rows -= len(paths)
+            if self._requests:
+                self._settle()
+
+    async def judge(self, paths: Sequence[Path], failures: list[Failure]) -> list[Score]:
+        """One score per path, from a call shared with other problems."""
+        request = Request(paths, failures)
+        self._requests.append(request)
+        self._settle()
+        return await request.scores
+
+    async def close(self) -> None:
+        """Cancel what is in flight in the scorer."""
+        for task in self._judging:
+            task.cancel()
+        await asyncio.gather(*self._judging, return_exceptions=True)
+
+    async def _whole(self, paths: Sequence[Path], sampling: Sampling, failures: list[Failure]) -> list[Step]:
+        async def call(some: Sequence[Path]) -> list[Step]:
+            return checked(await self._policy.extend(some, sampling), some, self._policy, "extend")
+
+        steps, lost = await self._persist(call, paths, step_error)
+        for index, why in lost.items():
+            failures.append(Failure("extend", why.message, why.attempts))
+            if steps[index] is None:
+                steps[index] = Step("", finish=Finish.ERROR, error=why.message)
+        return [step for step in steps if step is not None]
+
+    async def _landing(
+        self,
+        paths: Sequence[Path],
+        sampling: Sampling,
+        failures: list[Failure],
+        enough: Enough | None,
+        deadline: float | None,
+    ) -> list[Step]:
+        steps: list[Step | None] = [None] * len(paths)
+        salvaged: dict[int, Step] = {}
+        source = self._streamed if hasattr(self._policy, "stream") else self._each
+        ending = Finish.CANCELLED
+        try:
+            async with (
+                asyncio.timeout(None if deadline is None else max(0.0, deadline - time.monotonic())),
+                aclosing(source(paths, sampling, failures, salvaged)) as landed,
+            ):
+                async for index, step in landed:
+                    steps[index] = step
+                    if enough is not None and enough(steps):
+                        break
+        except TimeoutError:
+            ending = Finish.BUDGET
+        for index, step in salvaged.items():
+            if steps[index] is None:
+                cut = step.finish is Finish.CANCELLED
+                steps[index] = Step(step.text, step.token_ids, step.logprobs, ending, step.prefilled) if cut else step
+        return [Step("", finish=ending) if step is None else step for step in steps]
+
+    async def _each(
+        self, paths: Sequence[Path], sampling: Sampling, failures: list[Failure], salvaged: dict[int, Step]
+    ) -> AsyncGenerator[tuple[int, Step], None]:
+        """Steps as they land, from one call per path. A policy may answer its cancellation with what it has."""
+        tasks = {asyncio.create_task(self._whole([path], sampling, failures)): i for i, path in enumerate(paths)}
+        waiting = set(tasks)
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in sorted(done, key=tasks.__getitem__):
+                    yield tasks[task], task.result()[0]
+        finally:
+            for task in waiting:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            for index, result in enumerate(results):
+                if isinstance(result, list):
+                    salvaged[index] = result[0]
+
+    async def _streamed(
+        self, paths: Sequence[Path], sampling: Sampling, failures: list[Failure], salvaged: dict[int, Step]
+    ) -> AsyncGenerator[tuple[int, Step], None]:
+        """Steps as they land, from the policy's own `stream`."""
+        stream: Any = self._policy.stream  # type: ignore[attr-defined]
+        waiting, message, patient = list(range(len(paths))), "", True
+        for attempt in range(self._retries + 1):
+            if attempt:
+                await self._pause(attempt, patient)
+            missing, message = set(waiting), ""
+            try:
+                async with aclosing(stream([paths[index] for index in waiting], sampling)) as landed:
+                    async for position, step in landed:
+                        if step.finish is Finish.ERROR:
+                            message = step.error or "no reason given"
+                        else:
+                            missing.discard(waiting[position])
+                            yield waiting[position], step
+            except (UsageError, MissingExtraError):
+                raise
+            except Exception as error:
+                message, patient = describe(error), not isinstance(error, LOCAL_ERRORS)
+            if not missing:
+                return
+            if not message:
+                name = type(self._policy).__name__
+                raise ContractError(f"{name}.stream ended without a step for {len(missing)} of {len(waiting)} paths")
+            waiting = sorted(missing)
+        for index in waiting:
+            failures.append(Failure("extend", message, self._retries + 1))
+            yield index, Step("", finish=Finish.ERROR, error=message)
+
+    def _settle(self, hops: int = 2) -> None:
+        """Look at the waiting judgements once everything that is ready now has run."""
+        if not self._settling:
+            self._settling = True
+            asyncio.get_running_loop().call_soon(self._hop, hops)
+
+    def _hop(self, hops: int) -> None:
+        if hops:
+            asyncio.get_running_loop().call_soon(self._hop, hops - 1)
+            return
+        self._settling = False
+        waiting = sum(len(request.paths) for request in self._requests)
+        if waiting and (waiting >= FULL or (not self._judging and waiting >= self._rows)):
+            requests, self._requests = self._requests, []
+            task = asyncio.create_task(self._flush([r for r in requests if not r.scores.done()]))
+            self._judging.add(task)
+            task.add_done_callback(self._flushed)
+
+    def _flushed(self, task: asyncio.Task[None]) -> None:
+        self._judging.discard(task)
+        if self._requests:
+            self._settle()
+
+    async def _flush(self, requests: list[Request]) -> None:
+        assert self._scorer is not None
+        scorer, paths = self._scorer, [path for request in requests for path in request.paths]
+
+        async def call(some: Sequence[Path]) -> list[Score]:
+            return checked(await scorer.judge(some), some, scorer, "judge")
+
+        try:
+            scores, lost = await self._persist(call, paths, no_error)
+        except Exception as error:
+            for request in requests:
+                if not request.scores.done():
+                    request.scores.set_exception(error)
+            return
+        start = 0
+        for request in requests:
+            given = list[Score]()
+            for index in range(start, start + len(request.paths)):
+                score, why = scores[index], lost.get(index)
+                if score is None:
+                    score = Score(math.nan, error=why.message if why else "no score")
+                if score.error is not None:
+                    request.failures.append(Failure("judge", score.error, why.attempts if why else 1))
+                given.append(score)
+            start += len(request.paths)
+            if not request.scores.done():
+                request.scores.set_result(given)
+
+    async def _persist(
+        self,
+        call: Callable[[Sequence[T]], Awaitable[list[R]]],
+        items: Sequence[T],
+        wrong: Callable[[R], str | None],
+    ) -> tuple[list[R | None], dict[int, Lost]]:
+        """Results in order, None where every attempt raised, and why requests failed for good, by index."""
+        results: list[R | None] = [None] * len(items)
+        lost: dict[int, Lost] = {}
+        waiting, raised = list(range(len(items))), False
+        patient = True
+        for attempt in range(self._retries + 1):
+            if attempt:
+                await self._pause(attempt, patient)
+            try:
+                got = await call([items[index] for index in waiting] if attempt else items)
+            except (UsageError, MissingExtraError, ContractError):
+                raise
+            except Exception as error:
+                raised, patient = True, not isinstance(error, LOCAL_ERRORS)
+                lost.update((index, Lost(describe(error), attempt + 1)) for index in waiting)
+                continue
+            raised, still = False, []
+            for index, result in zip(waiting, got, strict=True):
+                results[index] = result
+                message = wrong(result)
+                if message is not None:
+                    lost[index] = Lost(message, attempt + 1)
+                    still.append(index)
+                elif attempt:
+                    lost.pop(index, None)
+            waiting = still
+            if not waiting:
+                break
+        if raised and self._retries and len(waiting) > 1:
+            singly = [self._once(call, items[index], wrong) for index in waiting]
+            for index, (found, message) in zip(waiting, await asyncio.gather(*singly), strict=True):
+                results[index] = found[0] if found else results[index]
+                lost[index] = Lost(message or "", self._retries + 2)
+                if message is None:
+                    del lost[index]
+        return results, lost
+
+    async def _once(
+        self, call: Callable[[Sequence[T]], Awaitable[list[R]]], item: T, wrong: Callable[[R], str | None]
+    ) -> tuple[list[R], str | None]:
+        try:
+            found = await call([item])
+        except (UsageError, MissingExtraError, ContractError):
+            raise
+        except Exception as error:
+            return [], describe(error)
+        return found, wrong(found[0])
+
+    async def _pause(self, attempt: int, patient: bool) -> None:
+        wait = BACKOFF_SECONDS * 2 ** (attempt - 1) * (0.5 + self._draw.random())
+        await asyncio.sleep(wait if patient else 0)
+
+
+def step_error(step: Step) -> str | None:
+    """What failed, for a step that did."""
+    return None if step.finish is not Finish.ERROR else step.error or "no reason given"
+
+
+def no_error(_: Score) -> str | None:
+    """A score is taken as it is: an unscorable path stays so when asked again."""
+    return None
+
+
+def describe(error: BaseException) -> str:
+    """The exception in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def checked(results: object, paths: Sequence[Path], backend: object, verb: str) -> list[Any]:
+    """The results, if they are a list with one for each path.
+
+    Raises:
+        ContractError: Otherwise, naming the class and the lengths.
+    """
+    if isinstance(results, list) and len(results) == len(paths):
+        return results
+    got = f"a list of {len(results)}" if isinstance(results, list) else f"{type(results).__name__}"
+    raise ContractError(
+        f"{type(backend).__name__}.{verb} returned {got} for {len(paths)} paths; "
+        "it must return a list with one result per path, in their order"
+    )

@@ -1,0 +1,312 @@
+"""One problem's search, driven to its outcome: seeds, budget, cost, failures. See `reason.run` for the rules."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from reason.budget import Budget, Meter, Rates, estimate_tokens, path_tokens
+from reason.calls import Caller, ContractError, Enough, describe
+from reason.types import (
+    Failure,
+    Finish,
+    MissingExtraError,
+    Outcome,
+    Path,
+    Policy,
+    Problem,
+    Sampling,
+    Score,
+    Scorer,
+    Step,
+    Until,
+    UsageError,
+)
+from reason.work import Extend, Judge, Results, Search, SearchRun, Work
+
+BREATHE_EVERY = 16
+PATIENCE_AFTER_BUDGET = 1000
+AT_CAP = Step("", finish=Finish.LENGTH)
+REFUSED = Step("", finish=Finish.BUDGET)
+CANCELLED = Step("", finish=Finish.CANCELLED)
+UNPAID = Score(math.nan, error="budget")
+
+
+class SearchError(Exception):
+    """The search asked for something that cannot be done."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One problem's state while it is driven.
+
+    Attributes:
+        problem: The problem.
+        meter: What it has spent.
+        hasher: blake2 over run seed and problem id.
+        failures: What was survived so far.
+        extended: Path copies seeded so far.
+        refused: Extensions in a row of which the budget left nothing.
+    """
+
+    problem: Problem
+    meter: Meter
+    hasher: Any
+    failures: list[Failure] = field(default_factory=list)
+    extended: int = 0
+    refused: int = 0
+
+    def seeded(self, paths: Sequence[Path]) -> list[Path]:
+        """The paths with their seeds: 63 bits of blake2 over run seed, problem id and a running index."""
+        seeded = list[Path]()
+        for index, path in enumerate(paths, self.extended):
+            digest = self.hasher.copy()
+            digest.update(index.to_bytes(8))
+            seeded.append(path.seeded(int.from_bytes(digest.digest()) >> 1))
+        self.extended += len(paths)
+        return seeded
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Extensions that may still be paid for: seeded paths, each with the most tokens it may generate."""
+
+    paths: list[Path]
+    limits: list[int]
+    sampling: Sampling
+    enough: Enough | None
+
+
+class Driver:
+    """Drives problems; what all problems of a run share.
+
+    Args:
+        policy, scorer, search, sampling, budget, seed: As in `reason.solve`.
+        caller: Where work goes.
+        generated: Called with the number of tokens whenever some have been generated.
+
+    Attributes:
+        closing: Set when the run is being cancelled: searches are not advanced any more.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        scorer: Scorer | None,
+        search: Search,
+        sampling: Sampling,
+        budget: Budget,
+        seed: int,
+        caller: Caller,
+        generated: Callable[[int], None],
+    ) -> None:
+        self._policy, self._scorer, self._search, self._caller = policy, scorer, search, caller
+        self._sampling, self._budget, self._seed, self._generated = sampling, budget, seed, generated
+        self._samplings: dict[tuple[Until, float | None], Sampling] = {}
+        self._count: Callable[[str], int] = getattr(policy, "count_tokens", estimate_tokens)
+        self._rates = Rates(2.0 * policy.capabilities.parameters, 2.0 * getattr(scorer, "parameters", 0), self._count)
+        self.closing = False
+
+    async def drive(self, problem: Problem) -> Outcome:
+        """Run the search on one problem to its outcome.
+
+        Raises:
+            UsageError: The search, policy or scorer says that the caller's input cannot work.
+            BackendError: The policy or scorer broke its protocol.
+        """
+        hasher = hashlib.blake2b(f"{self._seed}\0{problem.id}\0".encode(), digest_size=8)
+        job = Job(problem, Meter(self._budget, self._rates), hasher)
+        try:
+            outcome = await self._advance(job, self._start(problem))
+        except (UsageError, MissingExtraError, ContractError):
+            raise
+        except Exception as error:
+            job.failures.append(Failure("search", describe(error)))
+            outcome = Outcome(problem, None, None, stopped="error")
+        stopped = "budget" if job.meter.hit and outcome.stopped == "done" else outcome.stopped
+        failures = (*outcome.failures, *job.failures)
+        return replace(outcome, cost=job.meter.cost(), stopped=stopped, failures=failures)
+
+    def _start(self, problem: Problem) -> SearchRun:
+        run = self._search(problem)
+        if not isinstance(run, Generator):
+            raise UsageError(
+                f"search returned {type(run).__name__} for a problem, not a generator; "
+                "pass a built strategy such as best_of_n(n=16), not the builder itself"
+            )
+        return run
+
+    async def _advance(self, job: Job, search: SearchRun) -> Outcome:
+        results: Results | None = None
+        rounds = 0
+        try:
+            while True:
+                work: Work = next(search) if results is None else search.send(results)
+                if isinstance(work, Extend):
+                    results = await self._extend(job, work)
+                elif isinstance(work, Judge):
+                    results = await self._judge(job, work.paths)
+                else:
+                    raise UsageError(f"search yielded {type(work).__name__}; it may yield Extend and Judge")
+                if self.closing:
+                    raise asyncio.CancelledError
+                rounds += 1
+                if rounds % BREATHE_EVERY == 0:
+                    await asyncio.sleep(0)
+        except StopIteration as end:
+            if not isinstance(end.value, Outcome):
+                raise UsageError(f"search returned {type(end.value).__name__}; it must return an Outcome") from None
+            return end.value
+        finally:
+            search.close()
+
+    async def _extend(self, job: Job, work: Extend) -> list[Step]:
+        if not work.paths:
+            return []
+        for path in work.paths:
+            if not path.open:
+                raise SearchError(f"the search extended a path that had ended ({path.finish})")
+        sampling = self._sampling_for(work)
+        most = sampling.max_step_tokens if work.until is Until.STEP else sampling.max_tokens
+        limits = [min(most, sampling.max_tokens - path_tokens(path, self._count)) for path in work.paths]
+        order = Order(job.seeded(work.paths), limits, sampling, work.enough)
+        if min(limits) < 1:
+            steps = await self._extend_below_cap(job, order)
+        elif job.meter.limited:
+            steps = await self._extend_in_waves(job, order)
+        else:
+            steps = await self._call(job, order)
+        refused = all(step.finish is Finish.BUDGET for step in steps)
+        job.refused = job.refused + 1 if refused else 0
+        if job.refused > PATIENCE_AFTER_BUDGET:
+            raise SearchError(f"the search went on asking {job.refused} times after its budget had ended")
+        return steps
+
+    def _sampling_for(self, work: Extend) -> Sampling:
+        key = (work.until, work.temperature)
+        if key not in self._samplings:
+            temperature = self._sampling.temperature if work.temperature is None else work.temperature
+            self._samplings[key] = replace(self._sampling, until=work.until, temperature=temperature)
+        return self._samplings[key]
+
+    async def _extend_below_cap(self, job: Job, order: Order) -> list[Step]:
+        """Extend the paths that have not reached `max_tokens`; the others end with Finish.LENGTH."""
+        steps: list[Step | None] = [AT_CAP if limit < 1 else None for limit in order.limits]
+        live = [index for index, limit in enumerate(order.limits) if limit > 0]
+
+        def enough(landed: Sequence[Step | None]) -> bool:
+            for index, step in zip(live, landed, strict=True):
+                steps[index] = step
+            return order.enough is not None and order.enough(steps)
+
+        if live:
+            paths, limits = [order.paths[index] for index in live], [order.limits[index] for index in live]
+            inner = Order(paths, limits, order.sampling, enough if order.enough else None)
+            enough(await self._extend_in_waves(job, inner))
+        return [step for step in steps if step is not None]
+
+    async def _extend_in_waves(self, job: Job, order: Order) -> list[Step]:
+        """Extend in as many waves as the budget needs: one where it is ample."""
+        meter, count = job.meter, len(order.paths)
+        steps: list[Step | None] = [None] * count
+        prefills = self._prefills(order.paths)
+        start = 0
+        while start < count:
+            admitted, cap = meter.admit_extend(order.limits[start:], prefills[start:])
+            if not admitted:
+                meter.hit = True
+                steps[start] = REFUSED
+                start += 1
+                continue
+            wave = slice(start, start + admitted)
+
+            def enough(landed: Sequence[Step | None], wave: slice = wave) -> bool:
+                steps[wave] = landed
+                return order.enough is not None and order.enough(steps)
+
+            ask = Order(order.paths[wave], order.limits[wave], order.sampling, enough if order.enough else None)
+            got = await (self._call(job, ask) if cap == ask.limits[-1] else self._call_cut(job, ask, cap))
+            if enough(got):
+                break
+            start = wave.stop
+        return [CANCELLED if step is None else step for step in steps]
+
+    def _prefills(self, paths: Sequence[Path]) -> list[int]:
+        """Most tokens that may have to be prefilled for each path; copies of one path share them."""
+        if self._budget.flops is None:
+            return [0] * len(paths)
+        prompt = getattr(self._policy, "prompt_tokens", _question_bytes)(paths[0].problem)
+        seen, prefills = set[int](), list[int]()
+        for path in paths:
+            prefills.append(0 if id(path.steps) in seen else prompt + path_tokens(path, self._count))
+            seen.add(id(path.steps))
+        return prefills
+
+    async def _call_cut(self, job: Job, order: Order, cap: int) -> list[Step]:
+        """Extend the one path that the budget still affords in part."""
+        total = path_tokens(order.paths[0], self._count) + cap
+        cut = Order(order.paths, [cap], replace(order.sampling, max_tokens=total), order.enough)
+        step = (await self._call(job, cut))[0]
+        if step.finish is Finish.LENGTH:
+            job.meter.hit = True
+            step = replace(step, finish=Finish.BUDGET)
+        return [step]
+
+    async def _call(self, job: Job, order: Order) -> list[Step]:
+        meter = job.meter
+        before = meter.generated
+        steps = await self._caller.extend(
+            order.paths, order.sampling, job.failures, enough=order.enough, deadline=meter.deadline
+        )
+        for step, limit in zip(steps, order.limits, strict=True):
+            if meter.charge_step(step) > limit:
+                name = type(self._policy).__name__
+                raise ContractError(f"{name}.extend generated more than the {limit} tokens it was allowed for a path")
+        self._generated(meter.generated - before)
+        return steps
+
+    async def _judge(self, job: Job, paths: tuple[Path, ...]) -> list[Score]:
+        if not paths:
+            return []
+        if self._scorer is None:
+            raise UsageError(
+                "the search asked for scores and no scorer was given; pass scorer=reason.load_scorer(name)"
+            )
+        if not job.meter.limited:
+            scores = await self._caller.judge(paths, job.failures)
+            job.meter.charge_scores(scores)
+            return scores
+        return await self._judge_in_waves(job, paths, self._scorer)
+
+    async def _judge_in_waves(self, job: Job, paths: tuple[Path, ...], scorer: Scorer) -> list[Score]:
+        """Judge as many paths at a time as the budget affords in the worst case; the others stay unscored."""
+        meter, scores = job.meter, list[Score]()
+        count: Callable[[Path], int] = getattr(scorer, "count_tokens", _path_bytes)
+        worst = [count(path) for path in paths]
+        while len(scores) < len(paths):
+            start = len(scores)
+            admitted = meter.admit_judge(worst[start:])
+            if not admitted:
+                meter.hit = True
+                scores.append(UNPAID)
+                continue
+            try:
+                async with asyncio.timeout(meter.seconds_left()):
+                    got = await self._caller.judge(paths[start : start + admitted], job.failures)
+            except TimeoutError:
+                continue
+            meter.charge_scores(got)
+            scores += got
+        return scores
+
+
+def _question_bytes(problem: Problem) -> int:
+    return len(problem.question.encode())
+
+
+def _path_bytes(path: Path) -> int:
+    return _question_bytes(path.problem) + max(len(path.text.encode()), len(path.token_ids))

@@ -1,0 +1,168 @@
+"""The runner: drives the searches of many problems at once, and is the only place that does I/O for them.
+
+`concurrency` problems are open at a time, each a search (a generator) advanced by what its last request brought. Their
+extensions go to the policy as they come and their judgements are merged (`reason.calls`), so one problem's barrier
+idles neither engine nor scorer.
+
+Seeds: the k-th path copy that a problem's search asks to extend is seeded with blake2(run seed, problem id, k). With a
+policy that honours seeds, results depend neither on concurrency nor on what else is in a batch. Two things are decided
+by the clock and can break this: `Budget.seconds`, and `Extend.enough` where steps land in another order.
+
+Budgets (`reason.budget`) are hard and hold for each problem; cost counts what policy and scorer report. A failure is
+data: what fails for good is a `Failure` of its outcome, and the run goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any
+
+from reason.budget import Budget
+from reason.calls import Caller
+from reason.checks import check_run
+from reason.drive import Driver
+from reason.progress import Progress, Report
+from reason.types import Outcome, Policy, Problem, Sampling, Scorer
+from reason.work import Search
+
+SAMPLING = Sampling()
+UNLIMITED = Budget()
+
+
+def solve(
+    problems: Iterable[Problem],
+    *,
+    policy: Policy,
+    search: Search,
+    scorer: Scorer | None = None,
+    sampling: Sampling = SAMPLING,
+    budget: Budget = UNLIMITED,
+    seed: int = 0,
+    concurrency: int = 64,
+    retries: int = 2,
+    progress: Report = None,
+    on_outcome: Callable[[Outcome], None] | None = None,
+) -> list[Outcome]:
+    """Search for an answer to each problem; works inside a running event loop (a notebook) too.
+
+    Args:
+        problems: With ids of their own and a question each.
+        policy: What generates; see `reason.load` and `reason.wrap`.
+        search: A strategy, such as `reason.best_of_n(n=16)`.
+        scorer: What judges, for the strategies that need it.
+        sampling: How the policy draws tokens.
+        budget: What each problem may cost.
+        seed: Of everything random.
+        concurrency: Problems open at a time.
+        retries: How often a failed call is tried again.
+        progress: None shows a bar on a terminal, True and False always and never; or a function that is called with
+            (problems done, problems, cost so far) whenever a problem is done.
+        on_outcome: Called with each outcome as its problem is done, in that order. After Ctrl-C it has been called for
+            everything that was done, and KeyboardInterrupt is raised.
+
+    Returns:
+        One outcome for each problem, in their order.
+
+    Raises:
+        UsageError: If an argument cannot work; nothing has been paid for yet, except where a backend says it later.
+        BackendError: If a policy or scorer returns lists of the wrong length.
+    """
+    run = asolve(
+        problems,
+        policy=policy,
+        search=search,
+        scorer=scorer,
+        sampling=sampling,
+        budget=budget,
+        seed=seed,
+        concurrency=concurrency,
+        retries=retries,
+        progress=progress,
+        on_outcome=on_outcome,
+    )
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(run)
+    return _run_in_thread(run)
+
+
+async def asolve(
+    problems: Iterable[Problem],
+    *,
+    policy: Policy,
+    search: Search,
+    scorer: Scorer | None = None,
+    sampling: Sampling = SAMPLING,
+    budget: Budget = UNLIMITED,
+    seed: int = 0,
+    concurrency: int = 64,
+    retries: int = 2,
+    progress: Report = None,
+    on_outcome: Callable[[Outcome], None] | None = None,
+) -> list[Outcome]:
+    """`solve` for callers that have an event loop. Cancelling it cancels what is in flight."""
+    problems = list(problems)
+    check_run(problems, policy, search, scorer, sampling, budget, concurrency=concurrency, retries=retries)
+    caller = Caller(policy, scorer, retries=retries, seed=seed)
+    outcomes: dict[int, Outcome] = {}
+    with Progress(progress, len(problems)) as bar:
+        driver = Driver(policy, scorer, search, sampling, budget, seed, caller, bar.generated)
+
+        async def work(waiting: Iterator[tuple[int, Problem]]) -> None:
+            for index, problem in waiting:
+                outcome = await driver.drive(problem)
+                outcomes[index] = outcome
+                bar.finished(outcome.cost)
+                if on_outcome is not None:
+                    on_outcome(outcome)
+
+        waiting = iter(enumerate(problems))
+        workers = [asyncio.create_task(work(waiting)) for _ in range(min(concurrency, len(problems)))]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            driver.closing = True
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            await caller.close()
+    return [outcomes[index] for index in range(len(problems))]
+
+
+def _run_in_thread(run: Coroutine[Any, Any, list[Outcome]]) -> list[Outcome]:
+    """Run beside an event loop that is already running in this thread; Ctrl-C here cancels it there."""
+    outcomes = list[Outcome]()
+    errors = list[BaseException]()
+    started = threading.Event()
+    handle: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def main() -> list[Outcome]:
+        task = asyncio.current_task()
+        assert task is not None
+        handle.append((asyncio.get_running_loop(), task))
+        started.set()
+        return await run
+
+    def target() -> None:
+        try:
+            outcomes.extend(asyncio.run(main()))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=target, name="reason-solve")
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        started.wait()
+        loop, task = handle[0]
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    if errors:
+        raise errors[0]
+    return outcomes
