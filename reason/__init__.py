@@ -1,1 +1,111 @@
-"""Test-time search for language models."""
+"""Turns any language model into a better reasoner by spending compute at test time.
+
+    import reason
+
+    policy = reason.load("bundled")
+    scorer = reason.load_scorer("process")
+    problem = reason.Problem("1", "Ada has 3 boxes of 12 pens. She gives away 7. How many pens are left?")
+    [outcome] = reason.solve([problem], policy=policy, scorer=scorer, search=reason.best_of_n(n=16))
+    outcome.answer, outcome.confidence, outcome.cost
+
+A policy generates, a scorer judges, a search decides what to generate and judge next, and `solve` drives many problems
+at once within a budget. Names are loaded when they are first used, so importing this is light and needs no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from reason.types import (
+    BackendError,
+    Candidate,
+    Capabilities,
+    Cost,
+    Failure,
+    Finish,
+    MissingExtraError,
+    Outcome,
+    Path,
+    Policy,
+    Problem,
+    ReasonError,
+    Sampling,
+    Score,
+    Scorer,
+    Step,
+    Until,
+    UsageError,
+)
+from reason.work import Extend, Judge, Search, extend, judge
+
+if TYPE_CHECKING:
+    from reason.budget import Budget
+    from reason.policies import load, wrap
+    from reason.run import asolve, solve
+    from reason.scorers import load_scorer
+    from reason.search import beam, best_of_n, cot, mcts, self_consistency, weighted_best_of_n
+
+_LAZY = {
+    "Budget": "reason.budget",
+    "load": "reason.policies",
+    "wrap": "reason.policies",
+    "load_scorer": "reason.scorers",
+    "solve": "reason.run",
+    "asolve": "reason.run",
+    "cot": "reason.search",
+    "self_consistency": "reason.search",
+    "best_of_n": "reason.search",
+    "weighted_best_of_n": "reason.search",
+    "beam": "reason.search",
+    "mcts": "reason.search",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'reason' has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
+
+__all__ = [
+    "solve",
+    "asolve",
+    "load",
+    "wrap",
+    "load_scorer",
+    "Budget",
+    "Sampling",
+    "cot",
+    "self_consistency",
+    "best_of_n",
+    "weighted_best_of_n",
+    "beam",
+    "mcts",
+    "Problem",
+    "Path",
+    "Step",
+    "Score",
+    "Candidate",
+    "Outcome",
+    "Cost",
+    "Failure",
+    "Finish",
+    "Until",
+    "Capabilities",
+    "Policy",
+    "Scorer",
+    "Search",
+    "Extend",
+    "Judge",
+    "extend",
+    "judge",
+    "ReasonError",
+    "UsageError",
+    "BackendError",
+    "MissingExtraError",
+]

@@ -224,8 +224,9 @@ def _choose(options: list[tuple[str, float]], sampling: Sampling, draw: random.R
 class FakeScorer:
     """Judges solutions of the toy world line by line.
 
-    `Score.steps` has a value for every line: `good` while every line so far is right and `bad` from the first wrong one
-    on, plus noise in [-noise / 2, noise / 2] that depends on the text up to there alone. `Score.value` is the last one.
+    `Score.parts` has a value for every line: `good` while every line so far is right and `bad` from the first wrong one
+    on, plus noise in [-noise / 2, noise / 2] that depends on the text up to there alone. A step has the value of its
+    last line, and the path that of its last step.
 
     Args:
         good, bad: Values of a right and a wrong line.
@@ -276,13 +277,19 @@ class FakeScorer:
         message = self.error(path) if self.error is not None else None
         if message is not None:
             return Score(math.nan, error=message)
-        prefix, values = "", list[float]()
         verdicts = correct_lines(path.problem.question, path.text)
+        prefix, parts, steps = "", list[float](), list[float]()
         for line, right in zip(path.text.splitlines(keepends=True), verdicts, strict=True):
             prefix += line
             noise = self.noise * (_uniform(path.problem.id, prefix) - 0.5) if self.noise else 0.0
-            values.append(min(1.0, max(0.0, (self.good if right else self.bad) + noise)))
-        return Score(values[-1] if values else self.good, tuple(values), self._charge(path))
+            parts.append(min(1.0, max(0.0, (self.good if right else self.bad) + noise)))
+        prefix = ""
+        for step in path.steps:
+            prefix += step.text
+            lines = len(prefix.splitlines())
+            steps.append(parts[lines - 1] if lines else self.good)
+        value = steps[-1] if steps else self.good
+        return Score(value, tuple(steps), self._charge(path), parts=tuple(parts))
 
     def _charge(self, path: Path) -> int:
         if not self.incremental:
