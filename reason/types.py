@@ -293,7 +293,7 @@ class Policy(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     async def extend(self, paths: Sequence[Path], sampling: Sampling) -> list[Step]:
-        """One continuation per path, same order and length. The same path may stand in it many times, with its own seed.
+        """One continuation per path, same order and length. The same path may occur many times, each with its own seed.
 
         `sampling.max_tokens` is for the whole solution: subtract the tokens that the path already has. A step that
         reaches the limit ends with Finish.LENGTH; one that reaches `max_step_tokens` with Finish.STEP. Optional members
