@@ -1,0 +1,151 @@
+"""`reason eval`: one task, one strategy, results kept as they come."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from reason.budget import Budget
+from reason.evals.run import Record, Results, evaluate, fingerprint, summarize
+from reason.evals.tasks import Task
+from reason.resolve import Setup
+from reason.show import json_line, plain
+from reason.types import Problem, Sampling
+
+PRINTED = (
+    "problems",
+    "correct",
+    "accuracy",
+    "ci95",
+    "generated_tokens",
+    "scored_tokens",
+    "seconds",
+    "unscored",
+    "truncated",
+    "no_answer",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EvalCommand:
+    """Everything one evaluation needs.
+
+    Attributes:
+        task, problems, setup: What is evaluated, with what.
+        n, seed, sampling, budget: As in `reason.solve`; n is the strategy's budget in whole solutions.
+        out: The results folder, or None to keep nothing.
+        extra: Further settings that identify the run (limit, split, data …).
+    """
+
+    task: Task
+    problems: Sequence[Problem]
+    setup: Setup
+    n: int
+    seed: int
+    sampling: Sampling
+    budget: Budget
+    out: FilePath | None
+    extra: Mapping[str, Any]
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """What the run is, as the summary names it."""
+        chosen = self.setup
+        names = {"task": self.task.name, "strategy": chosen.strategy, "n": self.n, "model": chosen.model}
+        return {**names, "scorer": chosen.scorer, "seed": self.seed}
+
+    def config(self) -> dict[str, Any]:
+        """What identifies the run: results of another configuration are never mixed in."""
+        return {
+            **self.head,
+            **self.extra,
+            "sampling": asdict(self.sampling),
+            "budget": asdict(self.budget),
+            "problems": fingerprint(self.problems),
+            "version": importlib.metadata.version("reason-toolkit"),
+        }
+
+    def run(self, *, as_json: bool) -> int:
+        """Evaluate, print, and return the exit code: 0; 130 when interrupted."""
+        results = Results(self.out, self.config()) if self.out is not None else None
+        console = Console(stderr=as_json)
+        done = 0 if results is None else sum(problem.id in results.records for problem in self.problems)
+        if done:
+            console.print(f"{done} of {len(self.problems)} problems are already in {self.out}", highlight=False)
+        finished: list[Record] = []
+        try:
+            records = evaluate(
+                self.problems,
+                self.task.grade,
+                policy=self.setup.policy,
+                search=self.setup.search,
+                scorer=self.setup.judge,
+                sampling=self.sampling,
+                budget=self.budget,
+                seed=self.seed,
+                results=results,
+                progress=None,
+                on_record=lambda record, _: finished.append(record),
+            )
+        except KeyboardInterrupt:
+            self._interrupted(done + len(finished))
+            return 130
+        summary = {**self.head, **summarize(records)}
+        if results is not None:
+            results.finish(summary)
+        print_summary(console, summary, records)
+        if as_json:
+            print(json_line({key: summary[key] for key in (*self.head, *PRINTED)}))
+        return 0
+
+    def _interrupted(self, done: int) -> None:
+        kept = (
+            f"they are in {self.out}; run the same command again to continue" if self.out else "pass --out to keep them"
+        )
+        print(f"interrupted: {done} of {len(self.problems)} problems are done; {kept}", file=sys.stderr)
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage, a dash for None."""
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def interval(bounds: Sequence[float] | None) -> str:
+    """An interval of shares as percentages, a dash for None."""
+    return "–" if bounds is None else f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f} %"
+
+
+def print_summary(console: Console, summary: Mapping[str, Any], records: Sequence[Record]) -> None:
+    """The result of one evaluation as a table, with what went wrong under it."""
+    problems = summary["problems"]
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    scorer = f", scorer {summary['scorer']}" if summary["scorer"] else ""
+    title = f"{summary['task']}: {summary['strategy']}, n {summary['n']}, model {summary['model']}{scorer}"
+    scored = problems - summary["unscored"]
+    ratio = summary["scored_tokens"] / summary["generated_tokens"] if summary["generated_tokens"] else 0.0
+    rows = {
+        "accuracy": f"{percent(summary['accuracy'])}  ({summary['correct']} of {scored})",
+        "95 % interval": interval(summary["ci95"]),
+        "generated tokens": f"{summary['generated_tokens']:,}",
+        "scored tokens": f"{summary['scored_tokens']:,}  ({ratio:.2f} per generated token)",
+        "seconds": f"{summary['seconds']:.1f}",
+        "truncated": f"{percent(summary['truncated'] / problems)}  ({summary['truncated']} of {problems})",
+        "no answer": f"{percent(summary['no_answer'] / problems)}  ({summary['no_answer']} of {problems})",
+        "unscored": f"{summary['unscored']}, of them failed {summary['failed']}",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console.print(plain(title), style="bold", markup=False, highlight=False)
+    console.print(table, highlight=False)
+    failures = [(record.problem, line) for record in records for line in record.failures]
+    for problem, line in failures[:3]:
+        console.print(plain(f"{problem}: {line}"), style="yellow", markup=False, highlight=False)
+    if len(failures) > 3:
+        console.print(f"… and {len(failures) - 3} more failures (results.jsonl has them all)", style="yellow")

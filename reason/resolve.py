@@ -1,0 +1,163 @@
+"""From names on the command line to objects: strategies, scorers, and what a run is made of.
+
+There is no registry: a strategy's name is a key of `reason.search.STRATEGIES` or `module:function`, the function being
+called with n.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reason.search import STRATEGIES
+from reason.search.strategy import PARTIAL, SCORER, Strategy
+from reason.types import Policy, Scorer, UsageError
+from reason.work import Search
+
+if TYPE_CHECKING:
+    from reason.evals.tasks import Task
+
+BUNDLED = "bundled"
+NO_SCORER = "none"
+MODEL_SCORERS = ("process", "outcome")
+RULE_SCORER = "verifier"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a run is made of.
+
+    Attributes:
+        model, strategy, scorer: Their names; scorer is None where none is used.
+        policy, search, judge: The objects.
+    """
+
+    model: str
+    strategy: str
+    scorer: str | None
+    policy: Policy
+    search: Search
+    judge: Scorer | None
+
+
+def setup(
+    *,
+    model: str = BUNDLED,
+    strategy: str | None = None,
+    n: int = 16,
+    scorer: str | None = None,
+    aggregate: str | None = None,
+    task: Task | None = None,
+) -> Setup:
+    """Check the names, cheapest first, then load.
+
+    Args:
+        model: "bundled", a directory, or whatever else `reason.load` takes.
+        strategy: A name or `module:function`; None is best_of_n where there is a scorer, else self_consistency.
+        n: The budget in whole solutions.
+        scorer: "process", "outcome" (bundled), "verifier" (checkable tasks), a directory, "none"; None is "process" for
+            the bundled model and strategies that judge, else none.
+        aggregate: How a process scorer's step values become one; None is the scorer's own.
+        task: What is evaluated; None for a question of the user's own.
+
+    Raises:
+        UsageError: A name is unknown, or the parts do not fit each other.
+    """
+    if n < 1:
+        raise UsageError(f"n is {n}: it is the budget in whole solutions; pass --n 1 or more")
+    has_scorer = scorer != NO_SCORER and (scorer is not None or model == BUNDLED)
+    name = strategy or ("best_of_n" if has_scorer else "self_consistency")
+    search = find_strategy(name, n)
+    needs = search.needs if isinstance(search, Strategy) else frozenset[str]()
+    known = isinstance(search, Strategy)
+    wanted = scorer
+    if scorer is None and model == BUNDLED and (SCORER in needs or not known):
+        wanted = "process"
+    if wanted == NO_SCORER:
+        wanted = None
+    if SCORER in needs and wanted is None:
+        raise UsageError(
+            f"{name} judges its candidates and there is no scorer: pass --scorer {scorer_choices(task)}, "
+            "or --strategy self_consistency, which needs none"
+        )
+    if known and wanted is not None and SCORER not in needs:
+        judging = ", ".join(key for key, build in STRATEGIES.items() if SCORER in build(n).needs)
+        raise UsageError(
+            f"{name} uses no scorer, but --scorer {wanted} was given: leave it out, or pass --strategy {judging}"
+        )
+    if aggregate is not None and wanted is None:
+        raise UsageError(
+            f"--aggregate {aggregate} needs a scorer that judges steps: pass --scorer process or a directory"
+        )
+    judge = None if wanted is None else find_scorer(wanted, aggregate=aggregate, task=task)
+    policy = find_policy(model)
+    if PARTIAL in needs and not policy.capabilities.partial:
+        raise UsageError(f"{name} extends partial solutions, which {model} cannot: pass --strategy best_of_n")
+    return Setup(model, name, wanted, policy, search, judge)
+
+
+def find_strategy(name: str, n: int) -> Search:
+    """The strategy of that name, with a budget of n whole solutions.
+
+    Raises:
+        UsageError: There is none, or `module:function` cannot be imported or does not build a search.
+    """
+    if name in STRATEGIES:
+        return STRATEGIES[name](n)
+    module_name, colon, function = name.partition(":")
+    if not colon or not module_name or not function:
+        raise UsageError(
+            f"unknown strategy {name!r}{_hint(name, STRATEGIES)}: pass {_listed(STRATEGIES)}, or module:function"
+        )
+    try:
+        build = getattr(importlib.import_module(module_name), function)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"strategy {name!r} cannot be imported ({error}): check the module and the function's name"
+        ) from error
+    search: Search = build(n) if callable(build) else None
+    if not callable(search):
+        raise UsageError(f"strategy {name!r} is not one: it must be a function that takes n and returns a search")
+    return search
+
+
+def find_policy(name: str) -> Policy:
+    """The policy that `reason.load` makes of the name."""
+    from reason.policies import load
+
+    return load(name)
+
+
+def find_scorer(name: str, *, aggregate: str | None = None, task: Task | None = None) -> Scorer:
+    """The scorer of that name, fit for the task.
+
+    Raises:
+        UsageError: There is none, or it cannot judge this task.
+    """
+    if name == RULE_SCORER and (task is None or not task.checkable):
+        what = "a question without a task" if task is None else f"the task {task.name}"
+        raise UsageError(
+            f"the scorer {RULE_SCORER!r} checks solutions by rule, and there is no rule for {what}: "
+            f"pass --scorer {scorer_choices(task)}"
+        )
+    from reason.scorers import load_scorer
+
+    return load_scorer(name) if aggregate is None else load_scorer(name, aggregate=aggregate)
+
+
+def scorer_choices(task: Task | None) -> str:
+    """The scorers that can judge the task, for messages."""
+    names = [*MODEL_SCORERS, *([RULE_SCORER] if task is not None and task.checkable else [])]
+    return f"{', '.join(names)} or a scorer's directory"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f" (did you mean {close[0]}?)" if close else ""
