@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
@@ -98,7 +98,7 @@ class Path:
 
     def seeded(self, seed: int) -> Path:
         """This path with the seed of its next extension."""
-        return replace(self, seed=seed)
+        return Path(self.problem, self.steps, seed)
 
     @property
     def text(self) -> str:
