@@ -1,33 +1,374 @@
-"""First tier: exact comparison without a computer algebra system."""
+"""First tier: exact comparison of two answers by structure and value, without a computer algebra system.
+
+`same` says True, False or None (undecided: an opaque term, or something unread). Values are compared as quotients of
+polynomials over the rationals (`reason.answers.algebra`); where opaque terms remain, numbers at sample points can still
+tell two expressions apart. A list matches a list or a set in any order, and a tuple in its own order.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from fractions import Fraction
+from typing import TypeAlias
 
-_INTEGER = re.compile(r"[+-]?\d{1,256}\Z")
-_DECIMAL = re.compile(r"([+-]?)(\d{0,256})\.(\d{1,256})\Z")
-_FRACTION = re.compile(r"([+-]?\d{1,256})/(\d{1,256})\Z")
-_GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?\Z")
+from reason.answers import algebra, parse
+from reason.answers.algebra import Limit, Unreadable
+from reason.answers.forms import (
+    Assign,
+    Based,
+    Colon,
+    Form,
+    Group,
+    Many,
+    Matrix,
+    Quantity,
+    Relation,
+    Text,
+    Unread,
+    rational,
+    read,
+)
+from reason.answers.latex import plain
+from reason.answers.verdict import DEFAULT_RULES, Rules
+
+Decide: TypeAlias = Callable[[str, str], bool | None]
+"""Settles a pair of LaTeX expressions that this tier cannot."""
+
+INTEGER = re.compile(r"[+-]?[0-9]{1,256}\Z")
+_AMBIGUOUS = re.compile(r"[^(\[{]*\d,\d")
+LONGEST_LIST = 256
+POINTS = (1, 2, 3)
+TOLERANCE = 1e-9
+
+
+def never(gold: str, pred: str) -> bool | None:
+    """Leave an undecided pair undecided."""
+    return None
+
+
+def same(gold: str, pred: str, *, rules: Rules = DEFAULT_RULES, decide: Decide = never) -> bool | None:
+    """Whether two answers are equal; None where this tier cannot say.
+
+    Args:
+        gold: The gold answer; its kind settles percent and unit questions.
+        pred: The answer to compare with it.
+        rules: The comparison policy.
+        decide: Asked about pairs of expressions whose equality is open.
+
+    Raises:
+        Limit: One of them is too large to compare.
+    """
+    if INTEGER.match(gold) and INTEGER.match(pred):
+        return int(gold) == int(pred)
+    if gold == pred or _bare(gold, rules) == _bare(pred, rules):
+        return True
+    matcher = Matcher(rules, decide)
+    result = matcher.match(read(gold), read(pred))
+    if result:
+        return True
+    for first, second in _readings(gold, pred):
+        if matcher.match(first, second):
+            return True
+    return result
 
 
 def key(answer: str) -> Hashable:
-    """A hashable normal form: equal keys mean equal answers."""
+    """A hashable normal form: answers with equal keys are equal (the converse is for `same` to find)."""
     text = answer.strip()
-    if _INTEGER.match(text):
+    if INTEGER.match(text):
         return Fraction(int(text))
-    text = text.strip("$ .").removeprefix("\\$").replace("\\!", "").replace("{,}", ",")
-    if _GROUPED.match(text):
-        text = text.replace(",", "")
-    if _INTEGER.match(text) or _DECIMAL.match(text):
-        return Fraction(text)
-    fraction = _FRACTION.match(text)
-    if fraction and int(fraction[2]):
-        return Fraction(int(fraction[1]), int(fraction[2]))
-    return " ".join(text.casefold().split())
+    try:
+        form = read(text)
+        value = rational(form)
+        return value if value is not None else _key(form)
+    except (Limit, RecursionError):
+        return plain(text)
 
 
-def same(gold: str, pred: str) -> bool | None:
-    """Whether two answers are equal; None where this tier cannot say."""
-    return key(gold) == key(pred)
+def _bare(answer: str, rules: Rules) -> str:
+    text = plain(answer)
+    return text if rules.case_sensitive or (len(text) == 1 and text.casefold() > "j") else text.casefold()
+
+
+def _readings(gold: str, pred: str) -> list[tuple[Form, Form]]:
+    """Other readings of a comma between digits: a list, or a decimal comma against a plain decimal."""
+    found = []
+    for text, other, swap in ((gold, pred, False), (pred, gold, True)):
+        if not _AMBIGUOUS.match(text) or _AMBIGUOUS.match(other):
+            continue
+        against = read(other)
+        if isinstance(against, Many | Group):
+            pair = (read(text, "separators"), against)
+        elif isinstance(against, Quantity) and isinstance(against.node, parse.Num) and against.node.places is not None:
+            pair = (read(text, "decimal"), against)
+        else:
+            continue
+        found.append(pair[::-1] if swap else pair)
+    return found
+
+
+def _key(form: Form) -> str:
+    match form:
+        case Text(text):
+            return f"text:{text.casefold()}"
+        case Quantity():
+            return f"{form.ratio.key}|{form.unit}{'%' if form.percent else ''}"
+        case Based(digits, base):
+            return f"{digits}_{base}"
+        case Colon(parts):
+            return ":".join(map(_key, parts))
+        case Group(left, right, items):
+            return left + ",".join(map(_key, items)) + right
+        case Many(kind, items):
+            return f"{kind}{{{','.join(sorted({_key(item) for item in items}))}}}"
+        case Matrix(rows):
+            return "[" + ";".join(",".join(map(_key, row)) for row in rows) + "]"
+        case Relation(op, difference):
+            return f"{difference.key}{op}0"
+        case Assign(name, value):
+            return f"{name}={_key(value)}"
+        case Unread(text):
+            return f"unread:{plain(text)}"
+
+
+class Matcher:
+    """Compares forms under one policy."""
+
+    def __init__(self, rules: Rules, decide: Decide) -> None:
+        self.rules = rules
+        self.decide = decide
+
+    def match(self, gold: Form, pred: Form) -> bool | None:
+        """Whether the two are equal; None where that is open."""
+        if isinstance(gold, Unread) or isinstance(pred, Unread):
+            return None
+        if isinstance(gold, Assign) or isinstance(pred, Assign):
+            return self.assigned(gold, pred)
+        if isinstance(gold, Many) or isinstance(pred, Many):
+            return self.several(gold, pred)
+        match gold, pred:
+            case Quantity(), Quantity():
+                return self.quantities(gold, pred)
+            case Text(left), Text(right):
+                return self.words(left, right)
+            case Based(), Based():
+                return gold == pred
+            case Colon(left_parts), Colon(right_parts):
+                return self.ratios(left_parts, right_parts)
+            case Group(), Group():
+                return gold.left == pred.left and gold.right == pred.right and self.in_order(gold.items, pred.items)
+            case Matrix(left_rows), Matrix(right_rows):
+                if [len(row) for row in left_rows] != [len(row) for row in right_rows]:
+                    return False
+                return self.in_order([c for row in left_rows for c in row], [c for row in right_rows for c in row])
+            case Relation(), Relation():
+                return self.relations(gold, pred)
+        return self.mismatched(gold, pred)
+
+    def words(self, left: str, right: str) -> bool:
+        return left == right or (not self.rules.case_sensitive and left.casefold() == right.casefold())
+
+    def mismatched(self, gold: Form, pred: Form) -> bool | None:
+        """Different kinds are different answers, except where one was read as an interval and the other may be a point."""
+        if isinstance(gold, Text) or isinstance(pred, Text):
+            return False
+        if isinstance(gold, Matrix) or isinstance(pred, Matrix):
+            other = pred if isinstance(gold, Matrix) else gold
+            return None if isinstance(other, Quantity) and other.ratio.rational is None else False
+        return False
+
+    def in_order(self, gold: Sequence[Form], pred: Sequence[Form]) -> bool | None:
+        if len(gold) != len(pred):
+            return False
+        open_ = False
+        for left, right in zip(gold, pred, strict=True):
+            found = self.match(left, right)
+            if found is False:
+                return False
+            open_ = open_ or found is None
+        return None if open_ else True
+
+    def in_any_order(self, gold: Sequence[Form], pred: Sequence[Form]) -> bool | None:
+        if len(gold) > LONGEST_LIST or len(pred) > LONGEST_LIST:
+            raise Limit(f"more than {LONGEST_LIST} items")
+        gold, pred = _distinct(gold), _distinct(pred)
+        if len(gold) != len(pred):
+            return False
+        rest = list(pred)
+        open_ = False
+        for left in gold:
+            verdicts: list[bool | None] = []
+            for right in rest:
+                verdicts.append(self.match(left, right))
+                if verdicts[-1]:
+                    break
+            if verdicts and verdicts[-1]:
+                rest.pop(len(verdicts) - 1)
+            elif None in verdicts:
+                open_ = True
+            else:
+                return False
+        return None if open_ else True
+
+    def several(self, gold: Form, pred: Form) -> bool | None:
+        left, right = _items(gold), _items(pred)
+        if any(isinstance(form, Many) and form.kind == "all" for form in (gold, pred)) and type(gold) is not type(pred):
+            return None
+        kinds = {form.kind for form in (gold, pred) if isinstance(form, Many)}
+        groups = [form for form in (gold, pred) if isinstance(form, Group)]
+        if "all" in kinds and len(kinds) > 1:
+            return None
+        if groups and "set" not in kinds and "union" not in kinds:
+            group, many = groups[0], (pred if groups[0] is gold else gold)
+            items = _items(many)
+            plain_ = not any(isinstance(item, Group) for item in items)
+            return self.in_order(group.items, items) if plain_ and len(group.items) == len(items) else False
+        if groups:
+            return False
+        if (
+            "union" in kinds
+            and kinds - {"union"}
+            and not all(isinstance(item, Group | Many) for item in (*left, *right))
+        ):
+            return False
+        names = [{item.name for item in side if isinstance(item, Assign)} for side in (left, right)]
+        if sorted(map(len, names))[0] == 0 and sorted(map(len, names))[1] > 1:
+            return self.in_order(left, right)
+        return self.in_any_order(left, right)
+
+    def assigned(self, gold: Form, pred: Form) -> bool | None:
+        if isinstance(gold, Assign) and isinstance(pred, Assign):
+            equations = [gold.equation, pred.equation]
+            if equations[0] is not None and equations[1] is not None:
+                if self.relations(equations[0], equations[1]):
+                    return True
+            if gold.name != pred.name and _variable(gold.name) and _variable(pred.name):
+                return False
+            return self.match(gold.value, pred.value)
+        named, other = (gold, pred) if isinstance(gold, Assign) else (pred, gold)
+        assert isinstance(named, Assign)
+        if isinstance(other, Relation) and named.equation is not None:
+            return self.relations(named.equation, other)
+        return self.match(
+            gold.value if isinstance(gold, Assign) else gold, pred.value if isinstance(pred, Assign) else pred
+        )
+
+    def relations(self, gold: Relation, pred: Relation) -> bool | None:
+        if gold.op != pred.op:
+            return False
+        signed = gold.op in ("<", "<=")
+        left, right = gold.difference, pred.difference
+        if (
+            len(left.bottom) == 1
+            and len(right.bottom) == 1
+            and algebra.proportional(left.top, right.top, positive=signed)
+        ):
+            return True
+        if left.opaque or right.opaque or len(left.bottom) > 1 or len(right.bottom) > 1:
+            return self.decide(gold.source, pred.source)
+        return False
+
+    def ratios(self, gold: Sequence[Form], pred: Sequence[Form]) -> bool | None:
+        plainly = self.in_order(gold, pred)
+        if plainly or len(gold) != len(pred) or _clock(gold) or _clock(pred):
+            return plainly
+        left, right = [rational(part) for part in gold], [rational(part) for part in pred]
+        if None in left or None in right or 0 in (left[0], right[0]):
+            return plainly
+        return [part / left[0] for part in left if part is not None and left[0]] == [
+            part / right[0] for part in right if part is not None and right[0]
+        ]
+
+    def quantities(self, gold: Quantity, pred: Quantity) -> bool | None:
+        if gold.percent != pred.percent:
+            hundredth = algebra.constant(Fraction(1, 100))
+            if gold.percent:
+                scaled = algebra.multiply(gold.ratio, hundredth)
+                return self.values(gold, pred) or algebra.equal_ratios(scaled, pred.ratio)
+            if algebra.equal_ratios(algebra.multiply(pred.ratio, hundredth), gold.ratio):
+                return True
+            return self.values(gold, pred) if self.rules.percent_is_unit else False
+        if gold.unit and pred.unit and gold.unit != pred.unit:
+            return False
+        found = self.values(gold, pred)
+        if not found and bool(gold.unit) != bool(pred.unit) and len(gold.unit + pred.unit) == 1:
+            with_symbol = [
+                algebra.multiply(q.ratio, algebra.symbol(q.unit)) if q.unit else q.ratio for q in (gold, pred)
+            ]
+            return algebra.equal_ratios(*with_symbol) or found
+        return found
+
+    def values(self, gold: Quantity, pred: Quantity) -> bool | None:
+        if algebra.equal_ratios(gold.ratio, pred.ratio) or self.rounded(gold, pred) or self.rounded(pred, gold):
+            return True
+        if isinstance(gold.node, parse.Sym) and isinstance(pred.node, parse.Sym):
+            left, right = gold.node.name, pred.node.name
+            return (
+                len(left) == len(right) == 1 and left.casefold() == right.casefold() <= "j" and self.words(left, right)
+            )
+        if not gold.ratio.opaque and not pred.ratio.opaque:
+            return False
+        if differ(gold.node, pred.node):
+            return False
+        return self.decide(gold.source, pred.source)
+
+    def rounded(self, exact: Quantity, decimal: Quantity) -> bool:
+        """Whether `decimal` is a written decimal that rounds `exact`, which is not one, to enough places."""
+        written = _decimal(decimal.node)
+        if written is None or _decimal(exact.node) is not None:
+            return False
+        value, places = written
+        digits = len(str(abs(value.numerator * 10**places // value.denominator)))
+        if places < self.rules.decimals or digits < self.rules.decimals:
+            return False
+        truth = exact.ratio.rational
+        if truth is not None:
+            return abs(truth - value) <= Fraction(1, 10**places)
+        try:
+            number = parse.approximate(exact.node, POINTS[0])
+            if abs(number - parse.approximate(exact.node, POINTS[1])) > 1e-15 * abs(number):
+                return False
+        except Unreadable:
+            return False
+        return abs(number - float(value)) <= 10.0**-places + 4e-16 * abs(number)
+
+
+def differ(left: parse.Node, right: parse.Node) -> bool:
+    """Whether numbers at some sample point tell two expressions apart."""
+    for point in POINTS:
+        try:
+            values = parse.approximate(left, point), parse.approximate(right, point)
+        except Unreadable:
+            continue
+        if abs(values[0] - values[1]) > TOLERANCE * max(abs(values[0]), abs(values[1])):
+            return True
+    return False
+
+
+def _decimal(node: parse.Node) -> tuple[Fraction, int] | None:
+    if isinstance(node, parse.Op) and node.kind == "neg":
+        inner = _decimal(node.args[0])
+        return None if inner is None else (-inner[0], inner[1])
+    return (node.value, node.places) if isinstance(node, parse.Num) and node.places is not None else None
+
+
+def _items(form: Form) -> tuple[Form, ...]:
+    return form.items if isinstance(form, Many) else (form,)
+
+
+def _distinct(forms: Sequence[Form]) -> list[Form]:
+    found: dict[str, Form] = {}
+    for form in forms:
+        found.setdefault(_key(form), form)
+    return list(found.values())
+
+
+def _variable(name: str) -> bool:
+    return len(name) == 1 or "_" in name
+
+
+def _clock(parts: Sequence[Form]) -> bool:
+    """Whether this may be a time of day: hours and two-digit minutes."""
+    last = parts[-1]
+    return isinstance(last, Quantity) and len(last.source) == 2 and last.source.isdigit() and len(parts) == 2

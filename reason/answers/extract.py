@@ -1,9 +1,16 @@
 r"""Finding the final answer in what a model wrote.
 
-Text before the last `</think>` is dropped; then, in this order: the last balanced `\boxed{…}` (boxes that stand together, "`\boxed{1}` and
-`\boxed{2}`", are one list); the last "answer is …" or "Answer: …"; the last `#### …`; a text that is nothing but an answer;
-the last math span or number, whichever ends later. Strict mode accepts a box only. Every scan is linear in the text's
-length; only its last 20,000 characters are read.
+Text before the last `</think>` is dropped; then, in this order:
+
+1. the last balanced `\boxed{…}`; boxes that stand together ("`\boxed{1}` and `\boxed{2}`") are one list; a "final answer is
+   X" written after the box replaces it;
+2. the last "answer is X" or "Answer: X";
+3. the last `#### X`;
+4. a text that is nothing but an answer;
+5. the last math span or number of the text, whichever ends later. Inline math must stand on one line, and a number inside a
+   LaTeX argument is not a number of the text.
+
+Strict mode accepts a box only. Every scan is linear; only the last 20,000 characters are read.
 """
 
 from __future__ import annotations
@@ -13,6 +20,8 @@ from dataclasses import dataclass
 
 SCANNED = 20_000
 LONGEST_ANSWER = 4_096
+LONGEST_GAP = 48
+MOST_BOXES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +41,36 @@ class Extracted:
 
 NOTHING = Extracted(None, "none")
 
-_BOX = re.compile(r"\\?(?:begin)?[fd]?boxed\s*(?=[{])|\\framebox\s*(?=[{])")
+_BOX = re.compile(r"\\?(?:begin)?f?boxed\s*(?=\{)|\\framebox\s*(?=\{)|\\fbox\s*(?=\{)")
 _MARKER = re.compile(
-    r"(?:final\s+answer|correct\s+answer|answer|result|solution)\s*\**\s*(?:is|are|=|:|：|为|是)(?:\s*:)?|答案(?:是|为|：|:)?",
+    r"\banswers?\b\**(?:\s*\([^()\n]{0,30}\))?\s*(?:is|are|=|:|would be|must be)\**(?:\s*:)?|\bthe answer to (?:the|this) \w+ is|"
+    r"答案(?:是|为|：|:)?|réponse(?: est| :|:)?",
     re.IGNORECASE,
 )
+_FINAL = re.compile(r"final answer(?: is)?\s*:?\**\s*", re.IGNORECASE)
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
-_NUMBER_BODY = (
-    r"\d{1,3}(?:(?:,\d{3})+|(?:[ \u00a0\u202f]\d{3})+(?!\d))(?:\.\d+)?|\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?|\.\d+"
+_AMOUNT = (
+    r"(?:\d{1,3}(?:(?:,\d{3})+(?!\d)|(?:[ \u00a0\u202f]\d{3})+(?!\d))(?:\.\d+)?|\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?|\.\d+)"
 )
 _NUMBER = re.compile(
-    rf"(?<![\w.,\\{{])(?:[-+−]\s?)?[$€£¥]?\s?(?:{_NUMBER_BODY})(?:\s?/\s?\d+(?:\.\d+)?)?(?:\s?(?:\\?%|percent\b))?(?![\d}}])"
+    rf"(?<![\w.,\\{{^])(?:(?<![)\]])[-−])?[$€£¥]?(?:(?<=[$€£¥])[ ]?)?{_AMOUNT}(?:\s?/\s?\d+(?:\.\d+)?)?"
+    r"(?:\s?(?:\\?%|percent\b))?(?![\d}])"
 )
 _MATH = re.compile(
-    r"\$\$(?P<display>[^$]+)\$\$|\\\[(?P<bracket>.+?)\\\]|\\\((?P<paren>[^\n]+?)\\\)|(?<!\\)\$(?P<inline>(?:\\.|[^$\n\\])+)\$",
+    r"\$\$(?P<display>[^$]+)\$\$|\\\[(?P<bracket>.{1,4000}?)\\\]|\\\((?P<paren>[^\n]{1,4000}?)\\\)"
+    r"|(?<!\\)\$(?P<inline>(?:\\.|[^$\n\\])+)\$",
     re.DOTALL,
 )
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$|[\"'*])|\n|<\|")
+_BROKEN = re.compile(r"(?<![\\$])\$[ \t]*\n[^$\n]{0,80}\n[ \t]*\$(?!\$)|\\\([ \t]*\n[^\n]{0,80}\n[ \t]*\\\)")
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$|[\"'*<]|[A-Z][a-z])|\n|<\|")
+_STARTS = re.compile(r"(?:[-+−±(\[{]\s*)*(?:[$€£¥\\]|\.?\d|[A-Za-z](?:$|[\s,.;:=^_(<>+*/-](?![a-z]{2}))|\\)")
+_WORD = re.compile(r"(?<![\w\\])[A-Za-z][a-z]+(?:'[a-z]+)?(?![\w({^])")
+_NOT_PROSE = frozenset("and or sin cos tan cot sec csc log ln exp sqrt pi max min mod gcd lcm inf infty".split())
+_VERB = re.compile(r"\s(?:is|are|equals|be|was|were|gives|get)\s+(?:exactly|equal to|approximately|about|only)?\s*")
+_PROSE = re.compile(
+    r"[,;]?\s+(?:because|since|as|which|so|for|when|where|after|before|in total|if|but|that|with|from|each|per|left|more)\b.*"
+)
+_PERCENT = re.compile(r"\s*(?:\$|\\\))?\s*(?:\\?%|percent\b|pct\b)")
 
 
 def extract(text: str, *, strict: bool = False) -> Extracted:
@@ -63,18 +85,15 @@ def extract(text: str, *, strict: bool = False) -> Extracted:
     """
     start = max(0, len(text) - SCANNED)
     thought = text.rfind("</think>")
-    if thought >= start:
-        start = thought + len("</think>")
+    if thought >= 0:
+        start = max(start, thought + len("</think>"))
     body = text[start:]
-    found = _boxed(body)
+    found = _boxed(body, strict)
     if found is None and not strict:
         found = _marked(body) or _hashed(body) or _whole(body) or _last(body)
-    if found is None:
+    if found is None or not found.answer:
         return NOTHING
-    answer = found.answer
-    if answer is None or not answer.strip():
-        return NOTHING
-    return Extracted(answer, found.method, (found.span[0] + start, found.span[1] + start))
+    return Extracted(found.answer, found.method, (found.span[0] + start, found.span[1] + start))
 
 
 def answer_of(text: str) -> str | None:
@@ -82,24 +101,54 @@ def answer_of(text: str) -> str | None:
     return extract(text).answer
 
 
-def _boxed(text: str) -> Extracted | None:
-    if "boxed" not in text and "framebox" not in text:
+def _boxed(text: str, strict: bool) -> Extracted | None:
+    if "box" not in text:
+        return None
+    matches = list(_BOX.finditer(text))
+    if not matches:
         return None
     boxes: list[tuple[int, int, int]] = []
-    unclosed: int | None = None
-    for match in _BOX.finditer(text):
-        opened = match.end()
-        closed = closing_brace(text, opened)
+    for match in reversed(matches[-MOST_BOXES:]):
+        closed = closing_brace(text, match.end())
         if closed is None:
-            unclosed = opened + 1
+            if boxes:
+                break
+            continue
+        if boxes and not _together(text[closed + 1 : boxes[-1][0]]):
             break
-        boxes.append((match.start(), opened + 1, closed))
+        boxes.append((match.start(), match.end() + 1, closed))
     if not boxes:
-        if unclosed is None:
-            return None
-        end = text.find("\n", unclosed)
-        return _trimmed(text, unclosed, len(text) if end < 0 else end, "boxed")
-    return _trimmed(text, boxes[-1][1], boxes[-1][2], "boxed")
+        opened = matches[-1].end() + 1
+        end = text.find("\n", opened)
+        return _trimmed(text, opened, len(text) if end < 0 else end, "boxed")
+    later = None if strict else _final(text, boxes[0][2])
+    return later or _joined(text, boxes[::-1])
+
+
+def _joined(text: str, boxes: list[tuple[int, int, int]]) -> Extracted | None:
+    contents = [_trimmed(text, start, end, "boxed") for _, start, end in boxes]
+    answers = list(dict.fromkeys(found.answer for found in contents if found is not None and found.answer))
+    if not answers:
+        return None
+    answer = ", ".join(answers)
+    if len(boxes) == 1 and _PERCENT.match(text, boxes[0][2] + 1) and "%" not in answer:
+        answer += r"\%"
+    return Extracted(answer, "boxed", (boxes[0][1], boxes[-1][2]))
+
+
+def _together(gap: str) -> bool:
+    """Whether what stands between two boxes joins them into one list."""
+    if len(gap) > LONGEST_GAP * 2 or re.search(r"\n\s*\n|\.\s", gap):
+        return False
+    gap = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", gap)
+    gap = re.sub(r"\\q?quad|\\[()\[\],; ]|\$|[A-Za-z]\w*(?:_\{?\w+\}?)?\s*=\s*$", " ", gap).strip()
+    words = re.findall(r"[^\s,;&+]+", gap)
+    if not words:
+        return True
+    bare = {word.lower().strip("().") for word in words}
+    return (
+        len(gap) <= LONGEST_GAP and len(words) <= 4 and bool(bare & {"and", "or"}) and not bare & {"not", "but", "thus"}
+    )
 
 
 def closing_brace(text: str, opened: int) -> int | None:
@@ -122,48 +171,136 @@ def closing_brace(text: str, opened: int) -> int | None:
     return None
 
 
-def _marked(text: str) -> Extracted | None:
+def _final(text: str, after: int) -> Extracted | None:
+    """A "final answer is X" that follows the box and starts with an answer."""
     last = None
-    for match in _MARKER.finditer(text):
-        last = match
-    if last is None:
+    for last in _FINAL.finditer(text, after):  # noqa: B007
+        pass
+    if last is None or _BOX.search(text, last.end()) or not _STARTS.match(text, last.end()):
         return None
-    start = last.end()
-    stop = _SENTENCE_END.search(text, start)
+    return _sentence(text, last.end())
+
+
+def _marked(text: str) -> Extracted | None:
+    found = None
+    for match in list(_MARKER.finditer(text))[-MOST_BOXES:]:
+        found = _sentence(text, match.end()) or found
+    return found
+
+
+def _sentence(text: str, start: int) -> Extracted | None:
+    """The answer in the sentence that begins here."""
+    while start < len(text) and text[start] in " \t\n\r*:\"'`“”’":
+        start += 1
+    math = _MATH.match(text, start)
+    from_here = math.end() if math else start
+    stop = _SENTENCE_END.search(text, from_here)
     end = stop.start() if stop else len(text)
+    if end <= start:
+        return None
+    if math:
+        return _spans(text, start, end)
+    if _STARTS.match(text, start, end):
+        return _leading(text, start, end)
+    verb = None
+    for verb in _VERB.finditer(text, start, end):  # noqa: B007
+        pass
+    if verb is not None and _STARTS.match(text, verb.end(), end):
+        math = _MATH.match(text, verb.end(), end)
+        return _spans(text, verb.end(), end) if math else _leading(text, verb.end(), end)
+    if len(text[start:end].split()) > 6 or re.search(r"\d|\$", text[start:end]):
+        found = _last(text[:end], start)
+        if found is not None:
+            return Extracted(found.answer, "marker", found.span)
+        return None
     return _trimmed(text, start, end, "marker")
+
+
+def _spans(text: str, start: int, end: int) -> Extracted | None:
+    """Math spans from here on that are joined by commas, "and" or "or", with a percent sign after them."""
+    parts: list[str] = []
+    at = first = last = start
+    while True:
+        match = _MATH.match(text, at, max(end, at))
+        if match is None:
+            break
+        group = match.lastgroup or "inline"
+        first = match.start(group) if not parts else first
+        last = match.end(group)
+        parts.append(match[group].strip())
+        gap = re.compile(r"\s*(?:,|;)?\s*(?:and|or)?\s*(?=\$|\\\()").match(text, match.end(), end)
+        if gap is None or not gap[0].strip():
+            break
+        at = gap.end()
+    percent = _PERCENT.match(text, at) if len(parts) == 1 and (at := last + 1) else None
+    answer = ", ".join(part for part in parts if part) + (r"\%" if percent and "%" not in parts[0] else "")
+    return Extracted(answer, "marker", (first, last)) if answer else None
+
+
+def _leading(text: str, start: int, end: int) -> Extracted | None:
+    """An answer at the start of a sentence, without the prose after it."""
+    found = _trimmed(text, start, end, "marker")
+    if found is None or found.answer is None:
+        return None
+    number = _NUMBER.match(text, start, end)
+    if number is None:
+        return found
+    rest = _PROSE.sub("", text[number.end() : end])
+    if len(rest.split()) > 3 and _WORD.match(rest.strip()):
+        rest = ""
+    return _trimmed(text, start, number.end() + len(rest), "marker")
 
 
 def _hashed(text: str) -> Extracted | None:
     last = None
-    for match in _HASHES.finditer(text):
-        last = match
+    for last in _HASHES.finditer(text):  # noqa: B007
+        pass
     return None if last is None else _trimmed(text, last.start(1), last.end(1), "hashes")
 
 
 def _whole(text: str) -> Extracted | None:
-    if len(text) > 200 or "\n" in text.strip() or re.search(r"[A-Za-z]{2,}\s+[A-Za-z]{2,}", text):
+    """A text that is nothing but an answer: no prose, or a few words and nothing else, or a number and its unit."""
+    bare = text.strip()
+    if not bare or len(bare) > 400:
         return None
+    outside = re.sub(r"\\[a-z]+\s*\{[^{}]*\}|\$\$?[^$]*\$\$?|\\\(.*?\\\)|\\\[.*?\\\]", " ", bare)
+    words = [word for word in _WORD.findall(outside) if word.lower() not in _NOT_PROSE]
+    if words:
+        number = _NUMBER.match(bare)
+        numeric = re.search(r"\d|\$|\\", bare) is not None
+        if "\n" in bare or len(words) > 4 or (numeric and not (number and len(words) <= 3)):
+            return None
     return _trimmed(text, 0, len(text), "whole")
 
 
-def _last(text: str) -> Extracted | None:
-    math = number = None
-    for math in _MATH.finditer(text):
-        pass
-    for number in _NUMBER.finditer(text):
-        pass
-    if math is not None and (number is None or number.end() <= math.end()):
+def _last(text: str, start: int = 0) -> Extracted | None:
+    """The last math span or the last number outside math, whichever ends later."""
+    if "\n" in text:
+        text = _BROKEN.sub(lambda match: " " * len(match[0]), text)
+    math = None
+    outside = start
+    found = None
+    for math in _MATH.finditer(text, start):
+        found = _number(text, outside, math.start()) or found
+        outside = math.end()
         group = math.lastgroup or "inline"
-        return _trimmed(text, math.start(group), math.end(group), "math")
-    if number is not None:
-        return _trimmed(text, number.start(), number.end(), "number")
-    return None
+        inner = _trimmed(text, math.start(group), math.end(group), "math")
+        if inner is not None:
+            percent = _PERCENT.match(text, outside) if "%" not in (inner.answer or "") else None
+            found = Extracted(f"{inner.answer}\\%", "math", inner.span) if percent else inner
+    return _number(text, outside, len(text)) or found
 
 
-def _trimmed(text: str, start: int, end: int, method: str) -> Extracted:
-    while start < end and (text[start].isspace() or text[start] == "*"):
+def _number(text: str, start: int, end: int) -> Extracted | None:
+    last = None
+    for last in _NUMBER.finditer(text, start, end):  # noqa: B007
+        pass
+    return None if last is None else _trimmed(text, last.start(), last.end(), "number")
+
+
+def _trimmed(text: str, start: int, end: int, method: str) -> Extracted | None:
+    while start < end and text[start] in ' \t\r\n*`"“”':
         start += 1
-    while end > start and (text[end - 1].isspace() or text[end - 1] in "*"):
+    while end > start and text[end - 1] in ' \t\r\n*`"“”':
         end -= 1
-    return Extracted(text[start:end], method, (start, end))
+    return Extracted(text[start:end], method, (start, end)) if start < end else None
