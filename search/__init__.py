@@ -1,0 +1,43 @@
+"""Strategies: pure generators over `reason.work`, one file per family."""
+
+from collections.abc import Callable
+
+from reason.search.beam import beam
+from reason.search.best_of_n import best_of_n, weighted_best_of_n
+from reason.search.cot import cot
+from reason.search.mcts import mcts
+from reason.search.self_consistency import self_consistency
+from reason.search.strategy import Strategy, at_least
+from reason.search.tree import Tree
+
+
+def _one_chain(n: int) -> Strategy:
+    at_least("n", n)
+    return cot()
+
+
+def _beam(n: int) -> Strategy:
+    return beam(n, min(4, at_least("n", n)))
+
+
+STRATEGIES: dict[str, Callable[[int], Strategy]] = {
+    "cot": _one_chain,
+    "self_consistency": self_consistency,
+    "best_of_n": best_of_n,
+    "weighted_best_of_n": weighted_best_of_n,
+    "beam": _beam,
+    "mcts": mcts,
+}
+"""Name on the command line -> builder; n is the budget in whole solutions (a greedy chain is always one)."""
+
+__all__ = [
+    "STRATEGIES",
+    "Strategy",
+    "Tree",
+    "beam",
+    "best_of_n",
+    "cot",
+    "mcts",
+    "self_consistency",
+    "weighted_best_of_n",
+]

@@ -1,0 +1,168 @@
+"""Step-level beam search guided by a process scorer.
+
+Snell et al. 2408.03314, section 5, and the reference search-and-learn (Beeching et al. 2024). Each level costs n steps:
+
+1. the root is extended n times, later levels share n steps evenly over the kept paths, the better ones first;
+2. equal siblings are merged, each different child is judged once;
+3. the best n // branch children are kept, where finished ones move to the pool and give up their slot;
+4. it ends when the slots are used up, no path is open, or none can beat the pool; the pool then selects the answer.
+
+So beam(16, 4) is 4 wide with 4 branches and costs, level by level, at most what 16 whole solutions cost.
+
+Deviations: the references clone or re-extend finished beams to keep n of them, so that of 16 answers 4 differ; here a
+finished path is never extended, cloned or judged again. Merged siblings leave their slots to other paths. With a
+falling aggregation (min, product) and naive selection, paths that the pool already beats are dropped, since no further
+step can raise their value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from reason.search.children import Child, attach, judge_children, sample_children
+from reason.search.select import SELECTIONS, candidate, check_aggregate, complete_first, conclude, paid_for
+from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, one_of
+from reason.search.tree import Tree
+from reason.types import Candidate, Outcome, Path, Problem, UsageError
+from reason.work import SearchRun
+
+_FALLING = ("min", "product")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    node: int
+    child: Child
+
+    @property
+    def rank(self) -> tuple[bool, float, float, int]:
+        """Smaller is better: unscored ones last, then by value, probability and age."""
+        value = self.child.value
+        unscored = math.isnan(value)
+        return unscored, 0.0 if unscored else -value, -self.child.mass, self.node
+
+
+@dataclass(slots=True)
+class _State:
+    tree: Tree
+    slots: int
+    frontier: list[_Entry] = field(default_factory=list)
+    pool: list[_Entry] = field(default_factory=list)
+    cut: bool = False
+
+    def best_value(self) -> float:
+        """The best value among the complete paths of the pool; -inf if there is none."""
+        values = [entry.child.value for entry in self.pool if entry.child.path.complete]
+        return max((value for value in values if not math.isnan(value)), default=-math.inf)
+
+
+def beam(
+    n: int = 16,
+    branch: int = 4,
+    *,
+    max_steps: int = 64,
+    select: str = "weighted",
+    aggregate: str | None = None,
+    refill: bool = True,
+    finish: int | None = None,
+) -> Strategy:
+    """Beam search over steps.
+
+    Args:
+        n: Steps per level: the budget in whole solutions.
+        branch: Steps per kept path; n // branch paths are kept.
+        max_steps: Levels at most.
+        select: How the pool of finished paths gives the answer: "naive", "weighted" or "majority".
+        aggregate: How step values become a path's value ("last", "min", "product", "mean"); None: as the scorer does.
+        refill: Whether every level spends its full share (n, less the share of slots that finished) when fewer paths
+            than slots are left; False spends `branch` on each path that is left.
+        finish: Finished paths that end the search, each giving up one slot once fewer slots than that are needed; None:
+            n // branch.
+
+    Raises:
+        UsageError: An argument is out of range; branch may not exceed n.
+    """
+    at_least("n", n)
+    at_least("branch", branch)
+    at_least("max_steps", max_steps)
+    one_of("select", select, SELECTIONS)
+    check_aggregate(aggregate)
+    if branch > n:
+        raise UsageError(f"branch={branch} with n={n}: branch may not exceed n; pass a larger n or branch={n}")
+    width = n // branch
+    target = at_least("finish", width if finish is None else finish)
+
+    def run(problem: Problem) -> SearchRun:
+        state = _State(Tree(problem), target)
+        state.frontier = [_Entry(0, Child(Path(problem)))]
+        for level in range(max_steps):
+            kept = [entry.child.path for entry in state.frontier]
+            counts = shares(n, branch, len(kept), min(width, state.slots), level == 0, refill)
+            families, state.cut = yield from sample_children(kept, counts)
+            _grow(state, (yield from judge_children(families, aggregate)))
+            _keep(state, width, bound=select == "naive" and aggregate in _FALLING)
+            if not state.frontier or state.cut:
+                break
+        return _conclude(problem, state, select)
+
+    return Strategy("beam", run, frozenset({SCORER, PARTIAL}))
+
+
+def shares(n: int, branch: int, paths: int, slots: int, first: bool, refill: bool) -> list[int]:
+    """How many steps each of the kept paths gets, best first."""
+    if first:
+        return [n]
+    total = max(slots * n // max(n // branch, 1), paths) if refill else paths * branch
+    each, extra = divmod(total, paths)
+    return [each + (index < extra) for index in range(paths)]
+
+
+def _grow(state: _State, families: Sequence[Sequence[Child]]) -> None:
+    """Record every child; `state.frontier` becomes all new children, ranked."""
+    grown: list[_Entry] = []
+    for entry, family in zip(state.frontier, families, strict=True):
+        state.tree.hold(entry.node)
+        grown += [_Entry(attach(state.tree, entry.node, child), child) for child in family]
+        values = [child.value for child in family if not math.isnan(child.value)]
+        state.tree.backpropagate(entry.node, max(values, default=math.nan), selected=False)
+    state.frontier = sorted(grown, key=lambda entry: entry.rank)
+
+
+def _keep(state: _State, width: int, *, bound: bool) -> None:
+    """Move finished children to the pool, keep the best open ones and prune the others."""
+    ranked = [entry for entry in state.frontier if entry.child.path.open or paid_for(entry.child.path)]
+    state.pool += sorted((e for e in ranked if not e.child.path.open), key=lambda entry: entry.node)
+    beaten = state.best_value() if bound else -math.inf
+    state.slots -= sum(entry.child.path.complete for entry in ranked[: min(width, state.slots)])
+    promising = [e for e in ranked if e.child.path.open and not e.child.value <= beaten]
+    state.frontier = promising[: max(min(width, state.slots), 0)]
+    alive = {entry.node for entry in state.frontier}
+    for entry in ranked:
+        if entry.child.path.open and entry.node not in alive:
+            state.tree.prune(entry.node)
+
+
+def _conclude(problem: Problem, state: _State, select: str) -> Outcome:
+    entries = list(state.pool)
+    candidates = [_candidate(entry) for entry in entries]
+    if not any(item.answer for item in candidates):
+        entries += state.frontier
+        candidates += [_candidate(entry) for entry in state.frontier]
+    outcome = conclude(
+        problem,
+        candidates,
+        select,
+        among=complete_first(candidates),
+        tree=state.tree,
+        stopped="budget" if state.cut else "done",
+    )
+    for entry in entries:
+        if entry.child.path is outcome.path:
+            state.tree.choose(entry.node)
+    return outcome
+
+
+def _candidate(entry: _Entry) -> Candidate:
+    return candidate(entry.child.path, entry.child.score, entry.child.value)

@@ -1,0 +1,88 @@
+"""Sampling steps: what beam search and tree search share.
+
+Each parent is extended by some steps; equal siblings are merged before anything is judged, so they neither fill a beam
+nor cost the scorer twice; what is left is judged, each path once in its life.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+
+from reason.search.select import UNSCORED, path_value, worth_judging
+from reason.search.tree import Tree
+from reason.types import Finish, Path, Score, Until
+from reason.work import Results, Work, extend, judge
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A new step below a parent.
+
+    Attributes:
+        path: The parent's path with the step.
+        copies: How many equal siblings it stands for.
+        mass: The sum of their length-normalised probabilities, exp(mean token log-probability) as in openr; 1 each
+            where log-probabilities are unknown.
+        score: Its judgement.
+        value: The judgement as one number, NaN if unscored.
+    """
+
+    path: Path
+    copies: int = 1
+    mass: float = 1.0
+    score: Score = UNSCORED
+    value: float = math.nan
+
+
+def sample_children(
+    parents: Sequence[Path], counts: Sequence[int]
+) -> Generator[Work, Results, tuple[list[list[Child]], bool]]:
+    """Extend each parent by `counts` steps and merge equal siblings.
+
+    Returns:
+        The children of each parent, in order of first appearance, and whether the budget cut any of the steps.
+    """
+    copies = [path for path, count in zip(parents, counts, strict=True) for _ in range(count)]
+    extended = iter((yield from extend(copies, Until.STEP)))
+    families = [_merge([next(extended) for _ in range(count)]) for count in counts]
+    cut = any(child.path.finish is Finish.BUDGET for family in families for child in family)
+    return families, cut
+
+
+def _merge(siblings: Sequence[Path]) -> list[Child]:
+    merged: dict[tuple[str, Finish], Child] = {}
+    for path in siblings:
+        step = path.steps[-1]
+        mass = math.exp(step.logprob / len(step.logprobs)) if step.logprobs else 1.0
+        known = merged.get((step.text, step.finish), Child(path, 0, 0.0))
+        merged[step.text, step.finish] = replace(known, copies=known.copies + 1, mass=known.mass + mass)
+    return list(merged.values())
+
+
+def judge_children(
+    families: Sequence[Sequence[Child]], aggregate: str | None = None
+) -> Generator[Work, Results, list[list[Child]]]:
+    """The same children with their scores; those that no score could help stay unscored."""
+    scores = iter((yield from judge([c.path for family in families for c in family if worth_judging(c.path)])))
+    return [
+        [_scored(child, next(scores), aggregate) if worth_judging(child.path) else child for child in family]
+        for family in families
+    ]
+
+
+def _scored(child: Child, score: Score, aggregate: str | None) -> Child:
+    return replace(child, score=score, value=path_value(score, aggregate))
+
+
+def attach(tree: Tree, parent: int, child: Child) -> int:
+    """Record a child in the tree; returns its node."""
+    return tree.add(
+        parent,
+        child.path.steps[-1],
+        mass=child.mass,
+        copies=child.copies,
+        value=child.value,
+        step_values=child.score.steps,
+    )

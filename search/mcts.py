@@ -1,0 +1,353 @@
+"""Monte-Carlo tree search over reasoning steps.
+
+A simulation selects a node by PUCT, samples `branch` steps there, merges equal ones, evaluates what is new and backs
+the best of it up. `wave` simulations go together: their steps are one batch, their judgements another.
+
+Sources: PUCT and the mean backup of AlphaZero (Silver et al. 1712.01815); priors from length-normalised probabilities
+and merged siblings (openr, Wang et al. 2410.09671); evaluation of steps by a process reward model instead of rollouts
+(rStar-Math, 2501.04519), by rollouts (OmegaPRM, 2406.06592), or by the rollouts' agreement (rStar, 2408.06195).
+
+Deviations:
+
+- Nothing finished is simulated again: finished steps are closed, and so are nodes with nothing left to sample below.
+  AlphaZero revisits terminal nodes, which costs it nothing; here every simulation is paid for in tokens.
+- The value backed up is the best new step's, not the node's own: all siblings are judged anyway, and an answer needs
+  one good continuation, not a good average. AlphaZero backs up the leaf's own value, OmegaPRM its rollouts' mean.
+- A node can be sampled again (see `reason.search.tree`): a hard step needs more samples than an easy one.
+- n counts whole solutions, so that strategies compare at equal cost: simulations go on until their steps have cost as
+  much as n solutions of the mean length found. With branch 4 and problems of four steps these are n simulations.
+- The answer is voted by score, not taken from the most visited child; `final` offers the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+
+from reason.answers import answer_of, vote
+from reason.search.children import Child, attach, judge_children, sample_children
+from reason.search.select import (
+    candidate,
+    check_aggregate,
+    complete_first,
+    conclude,
+    judge_unique,
+    paid_for,
+    path_value,
+)
+from reason.search.spending import Spending
+from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, number, one_of
+from reason.search.tree import NONE, Tree
+from reason.types import Candidate, Finish, Outcome, Path, Problem, UsageError
+from reason.work import Results, SearchRun, Work, extend
+
+VALUES = ("scorer", "rollout", "mixed", "agreement")
+FINALS = ("vote", "value", "visits")
+_SELECT = {"vote": "weighted", "value": "naive", "visits": "majority"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The arguments of `mcts`."""
+
+    n: int
+    branch: int
+    simulations: int | None
+    root_branch: int
+    wave: int
+    exploration: float
+    novelty: float
+    virtual_loss: float
+    trust: float
+    value: str
+    mix: float
+    final: str
+    aggregate: str | None
+    max_depth: int
+
+
+def mcts(
+    n: int = 16,
+    branch: int = 4,
+    *,
+    simulations: int | None = None,
+    root_branch: int | None = None,
+    wave: int = 4,
+    exploration: float = 0.3,
+    novelty: float = 0.0,
+    virtual_loss: float = 1.0,
+    trust: float = 2.0,
+    value: str = "scorer",
+    mix: float = 0.5,
+    final: str = "vote",
+    aggregate: str | None = None,
+    max_depth: int = 64,
+) -> Strategy:
+    """Tree search with a budget of n whole solutions.
+
+    Args:
+        n: The budget: steps may cost as much as n solutions.
+        branch: Steps sampled by a simulation.
+        simulations: End after so many simulations, if the budget has not ended them before.
+        root_branch: Steps sampled by the first simulation; None: `branch`.
+        wave: Simulations that are run as one batch.
+        exploration: PUCT's constant c.
+        novelty: A node is sampled again while the estimated probability that a sample is new is at least this; 0 is
+            always, 1 never.
+        virtual_loss: Value-0 visits that a simulation in flight counts as.
+        trust: Samples that a node's own value is worth when the value of sampling there again is estimated.
+        value: "scorer": the steps' judgements; "rollout": the judgement of one continuation to the end, for scorers
+            that cannot judge unfinished paths; "mixed": both; "agreement": the share of the answers so far that equal
+            the rollout's, which needs no scorer.
+        mix: Weight of the rollout in "mixed".
+        final: The answer: "vote" by scores over all finished paths, "value" of the best one, or "visits": the vote of
+            a walk that takes each branch in proportion to its visits.
+        aggregate: How step values become a path's value ("last", "min", "product", "mean"); None: as the scorer does.
+        max_depth: Steps of a path at most.
+
+    Raises:
+        UsageError: An argument is out of range, or `final="value"` with `value="agreement"`, which scores no path.
+    """
+    for name, count in (("n", n), ("branch", branch), ("wave", wave), ("max_depth", max_depth)):
+        at_least(name, count)
+    if simulations is not None:
+        at_least("simulations", simulations)
+    roots = branch if root_branch is None else at_least("root_branch", root_branch)
+    number("exploration", exploration)
+    number("novelty", novelty, 0, 1)
+    number("virtual_loss", virtual_loss)
+    number("trust", trust)
+    number("mix", mix, 0, 1)
+    one_of("value", value, VALUES)
+    one_of("final", final, FINALS)
+    check_aggregate(aggregate)
+    if value == "agreement" and final == "value":
+        raise UsageError("final='value' with value='agreement': no path is scored; pass final='vote' or 'visits'")
+    settings = Settings(
+        n,
+        branch,
+        simulations,
+        roots,
+        wave,
+        exploration,
+        novelty,
+        virtual_loss,
+        trust,
+        value,
+        mix,
+        final,
+        aggregate,
+        max_depth,
+    )
+
+    def run(problem: Problem) -> SearchRun:
+        return _run(problem, settings)
+
+    return Strategy("mcts", run, frozenset({PARTIAL} if value == "agreement" else {SCORER, PARTIAL}))
+
+
+@dataclass(slots=True)
+class _State:
+    tree: Tree
+    settings: Settings
+    paths: dict[int, Path]
+    spending: Spending
+    pool: list[tuple[int, Child]] = field(default_factory=list)
+    tally: dict[str, int] = field(default_factory=dict)
+    simulations: int = 0
+    cut: bool = False
+
+
+def _run(problem: Problem, settings: Settings) -> SearchRun:
+    tree = Tree(problem, virtual_loss=settings.virtual_loss, trust=settings.trust)
+    state = _State(tree, settings, {0: Path(problem)}, Spending(settings.n))
+    while not state.cut:
+        nodes, counts = _select_wave(state)
+        if not nodes:
+            break
+        families, state.cut = yield from sample_children([state.paths[node] for node in nodes], counts)
+        fresh = [_without_known(state, node, family) for node, family in zip(nodes, families, strict=True)]
+        values = yield from _evaluate(state, nodes, fresh)
+        for node, value in zip(nodes, values, strict=True):
+            tree.backpropagate(node, value)
+            if settings.novelty < 1 and tree.novelty(node) >= settings.novelty:
+                tree.release(node)
+        state.simulations += len(nodes)
+    if not state.cut and not any(child.path.complete for _, child in state.pool):
+        yield from _finish_best(state)
+    return _conclude(problem, state)
+
+
+def _select_wave(state: _State) -> tuple[list[int], list[int]]:
+    """Nodes to sample at, all different, and how many steps at each: none once the budget is spent."""
+    settings, tree = state.settings, state.tree
+    nodes: list[int] = []
+    counts: list[int] = []
+    left = state.spending.left()
+    wave = settings.wave
+    if settings.simulations is not None:
+        wave = min(wave, settings.simulations - state.simulations)
+    while len(nodes) < wave and left > 0:
+        node = tree.select(settings.exploration)
+        if node == NONE:
+            break
+        count = settings.root_branch if node == 0 and not tree.samples[0] else settings.branch
+        nodes.append(node)
+        counts.append(min(count, left))
+        left -= counts[-1]
+        if settings.value != "scorer":
+            left -= state.spending.rollout_steps([tree.depth[node] + 1])
+    return nodes, counts
+
+
+def _without_known(state: _State, node: int, family: Sequence[Child]) -> list[Child]:
+    """The children that are new at the node; the others are counted with their equals."""
+    fresh: list[Child] = []
+    for child in family:
+        step = child.path.steps[-1]
+        state.spending.step(child.path, child.copies)
+        known = state.tree.find(node, step)
+        if known == NONE:
+            fresh.append(child)
+        else:
+            state.tree.repeat(known, mass=child.mass, copies=child.copies)
+    return fresh
+
+
+def _evaluate(
+    state: _State, nodes: Sequence[int], families: Sequence[Sequence[Child]]
+) -> Generator[Work, Results, list[float]]:
+    """Judge and record the new children, roll out where asked; returns each node's value to back up."""
+    settings = state.settings
+    judged: Sequence[Sequence[Child]] = families
+    if settings.value in ("scorer", "mixed"):
+        judged = yield from judge_children(families, settings.aggregate)
+    elif settings.value == "rollout":
+        ends = [[child for child in family if not child.path.open] for family in families]
+        done = iter([child for family in (yield from judge_children(ends, settings.aggregate)) for child in family])
+        judged = [[child if child.path.open else next(done) for child in family] for family in families]
+    best = [_record(state, node, family) for node, family in zip(nodes, judged, strict=True)]
+    if settings.value == "scorer":
+        return [value for value, _ in best]
+    rolled = yield from _roll_out(state, [start for _, start in best if start != NONE])
+    return [_combine(settings, value, rolled.get(start, math.nan)) for value, start in best]
+
+
+def _record(state: _State, node: int, family: Sequence[Child]) -> tuple[float, int]:
+    """Add the children to the tree; returns the best value among them and the open child to roll out from (or NONE)."""
+    values: list[float] = []
+    start, start_rank = NONE, (-math.inf, -math.inf)
+    for child in family:
+        at = attach(state.tree, node, child)
+        value = child.value
+        if child.path.open and len(child.path.steps) < state.settings.max_depth:
+            state.paths[at] = child.path
+            rank = (-math.inf if math.isnan(value) else value, child.mass)
+            if start == NONE or rank > start_rank:
+                start, start_rank = at, rank
+        elif child.path.open:
+            state.tree.hold(at)
+        elif paid_for(child.path):
+            state.pool.append((at, child))
+            value = _agreement(state, child.path) if state.settings.value == "agreement" else value
+        if not math.isnan(value):
+            values.append(value)
+    return max(values, default=math.nan), start
+
+
+def _roll_out(state: _State, starts: Sequence[int]) -> Generator[Work, Results, dict[int, float]]:
+    """Continue each node to the end once; the values by node."""
+    ends = yield from extend([state.paths[start] for start in starts])
+    state.cut = state.cut or any(path.finish is Finish.BUDGET for path in ends)
+    agreement = state.settings.value == "agreement"
+    scores = yield from judge_unique([] if agreement else ends)
+    values: dict[int, float] = {}
+    for index, (start, path) in enumerate(zip(starts, ends, strict=True)):
+        child = Child(path)
+        if not agreement:
+            child = Child(path, score=scores[index], value=path_value(scores[index], state.settings.aggregate))
+        state.spending.rollout(path)
+        at = state.tree.add(start, path.steps[-1], value=child.value, step_values=child.score.steps, rollout=True)
+        if paid_for(path):
+            state.pool.append((at, child))
+        values[start] = _agreement(state, child.path) if agreement else child.value
+        state.tree.note(start, values[start])
+    return values
+
+
+def _agreement(state: _State, path: Path) -> float:
+    """Count the path's answer; the share of the answers so far that equal it, NaN if it has none."""
+    own = answer_of(path.text)
+    if not own:
+        return math.nan
+    known = list(state.tally)
+    equals = vote([own, *known], [0.0, *(float(state.tally[answer]) for answer in known)])
+    group = next(group for group in equals if 0 in group.members)
+    first = known[group.members[1] - 1] if len(group.members) > 1 else own
+    state.tally[first] = state.tally.get(first, 0) + 1
+    return (group.weight + 1) / sum(state.tally.values())
+
+
+def _combine(settings: Settings, value: float, rolled: float) -> float:
+    if math.isnan(value) or math.isnan(rolled):
+        return rolled if math.isnan(value) else value
+    if settings.value == "mixed":
+        return (1 - settings.mix) * value + settings.mix * rolled
+    return max(value, rolled)
+
+
+def _finish_best(state: _State) -> Generator[Work, Results, None]:
+    """Nothing is finished yet: take the best open paths to their end."""
+    starts = sorted(_leaves(state), key=lambda node: _rank(state.tree, node))[: state.settings.wave]
+    yield from _roll_out(state, starts)
+
+
+def _leaves(state: _State) -> list[int]:
+    return [node for node in state.paths if not state.tree.samples[node]]
+
+
+def _rank(tree: Tree, node: int) -> tuple[bool, float, int]:
+    value = tree.mean_value(node)
+    return math.isnan(value), 0.0 if math.isnan(value) else -value, node
+
+
+def _conclude(problem: Problem, state: _State) -> Outcome:
+    settings, tree = state.settings, state.tree
+    entries = list(state.pool)
+    candidates = [_candidate(child) for _, child in entries]
+    if not any(item.answer for item in candidates):
+        entries += [(node, Child(state.paths[node], value=tree.value[node])) for node in _leaves(state) if node]
+        candidates = [_candidate(child) for _, child in entries]
+    select = _SELECT[settings.final]
+    if settings.value == "agreement":
+        select = "majority"
+    outcome = conclude(
+        problem,
+        candidates,
+        select,
+        weights=visit_shares(tree, [node for node, _ in entries]) if settings.final == "visits" else None,
+        among=complete_first(candidates),
+        tree=tree,
+        stopped="budget" if state.cut else "done",
+    )
+    for node, child in entries:
+        if child.path is outcome.path:
+            tree.choose(node)
+    return outcome
+
+
+def _candidate(child: Child) -> Candidate:
+    return candidate(child.path, child.score, child.value)
+
+
+def visit_shares(tree: Tree, nodes: Sequence[int]) -> list[float]:
+    """The probability of ending at each node when every branch is taken in proportion to its visits plus one.
+
+    Only branches that lead to one of the nodes count, so that the shares of different nodes, none below another, sum
+    to 1.
+    """
+    lines = [tree.lineage(node) for node in nodes]
+    leading = {at for line in lines for at in line}
+    total = {at: sum(tree.visits[child] + 1 for child in tree.children(at) if child in leading) for at in leading}
+    return [math.prod((tree.visits[at] + 1) / total[tree.parent[at]] for at in line[1:]) for line in lines]

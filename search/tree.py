@@ -1,0 +1,381 @@
+"""The search tree: index-addressed, growing numpy arrays; selection, expansion and backpropagation linear in depth.
+
+Node 0 is the root (the problem); every other node holds one step, so a walk from the root concatenates to exactly what
+was sampled. Children have greater indices than their parent and are chained in the order they were added.
+
+A node is *open* while a simulation may still enter it: steps may be sampled at it, or one of its children is open. A
+finished step is closed from the start and never entered; a node without a way on is closed, and so on up to the root.
+`select` withdraws the node that it returns until `backpropagate`, so a wave of selections gives distinct nodes; the
+virtual loss on the way down steers them apart (Chaslot et al. 2008; Segal 2010).
+
+The statistics are AlphaZero's (Silver et al. 1712.01815): visits N, value sum W, prior P, with the PUCT rule
+Q + c · P · sqrt(N_parent) / (1 + N). Deviations:
+
+- A step's own value is known when it is created, because siblings are judged in one batch: it counts as the node's
+  first value, but not as a visit. A NaN value counts as a visit only. A node without any value stands at its parent's
+  mean.
+- Language has no list of legal moves: a node's children are samples. While it is `released`, "sample more steps here"
+  is one more arm (as the GEN node of AB-MCTS, 2503.04412, without its Bayesian fits). Its prior is `novelty`; its value
+  is the mean of the samples' values so far, shrunk towards the node's own, times that prior, since a repeated step
+  brings nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from reason.types import Finish, Path, Problem, Step
+
+NONE = -1
+_FIELDS = {
+    "parent": (np.int32, NONE),
+    "first_child": (np.int32, NONE),
+    "last_child": (np.int32, NONE),
+    "next_sibling": (np.int32, NONE),
+    "depth": (np.int32, 0),
+    "visits": (np.int32, 0),
+    "values": (np.int32, 0),
+    "value_sum": (np.float64, 0.0),
+    "value": (np.float64, math.nan),
+    "mass": (np.float64, 1.0),
+    "copies": (np.int32, 1),
+    "mass_below": (np.float64, 0.0),
+    "samples": (np.int32, 0),
+    "singles": (np.int32, 0),
+    "scored": (np.int32, 0),
+    "scored_sum": (np.float64, 0.0),
+    "virtual": (np.int32, 0),
+    "samplable": (np.uint8, 1),
+    "ways": (np.int32, 1),
+    "open": (np.uint8, 1),
+    "pruned": (np.uint8, 0),
+    "chosen": (np.uint8, 0),
+}
+
+
+class Tree:
+    """A tree of steps with search statistics.
+
+    Each field is an array over nodes, `tree.array("visits")` for instance:
+
+    - parent, first_child, last_child, next_sibling: node indices, -1 for none; depth: steps from the root;
+    - visits: simulations that went through the node; values, value_sum: number and sum of the values they brought;
+    - value: the node's own scorer value, NaN if unscored; copies: how many equal samples were merged into it; mass: the
+      sum of their length-normalised probabilities, its prior once divided by the parent's mass_below;
+    - samples, singles: steps sampled below it, and those seen once; scored, scored_sum: their values' number and sum;
+    - samplable: steps may be sampled at it now; ways: open children, plus one if samplable; open: there is a way;
+    - virtual: selections in flight; pruned: a beam dropped it; chosen: it lies on the answer's path.
+
+    Args:
+        problem: What the root stands for.
+        capacity: Nodes to allocate at first; doubled whenever full.
+        virtual_loss: Value-0 visits that a selection in flight counts as.
+        trust: Samples that a node's own value is worth when the value of sampling there again is estimated.
+    """
+
+    def __init__(self, problem: Problem, *, capacity: int = 64, virtual_loss: float = 1.0, trust: float = 2.0) -> None:
+        self.problem = problem
+        self.virtual_loss = virtual_loss
+        self.trust = trust
+        self.steps: list[Step | None] = []
+        self.step_values: list[tuple[float, ...]] = []
+        self._arrays = {name: np.full(max(capacity, 1), initial, dtype) for name, (dtype, initial) in _FIELDS.items()}
+        self._bind()
+        self._append(None, ())
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def array(self, field: str) -> np.ndarray[Any, Any]:
+        """A field over all nodes [nodes]; a copy."""
+        return self._arrays[field][: len(self.steps)].copy()
+
+    def _bind(self) -> None:
+        # A memoryview reads and writes one element several times as fast as numpy's own indexing.
+        view = self._view
+        self.parent, self.depth, self.next_sibling = view("parent"), view("depth"), view("next_sibling")
+        self.first_child, self.last_child = view("first_child"), view("last_child")
+        self.visits, self.virtual, self.values = view("visits"), view("virtual"), view("values")
+        self.value_sum: memoryview[float] = view("value_sum")
+        self.value: memoryview[float] = view("value")
+        self.mass: memoryview[float] = view("mass")
+        self.mass_below: memoryview[float] = view("mass_below")
+        self.scored_sum: memoryview[float] = view("scored_sum")
+        self.copies, self.samples, self.singles = view("copies"), view("samples"), view("singles")
+        self.scored, self.samplable = view("scored"), view("samplable")
+        self.ways, self.open = view("ways"), view("open")
+        self.pruned, self.chosen = view("pruned"), view("chosen")
+
+    def _view(self, field: str) -> Any:
+        return memoryview(self._arrays[field].data)
+
+    def _append(self, step: Step | None, step_values: tuple[float, ...]) -> int:
+        node = len(self.steps)
+        capacity = len(self._arrays["parent"])
+        if node == capacity:
+            for name, (dtype, initial) in _FIELDS.items():
+                grown = np.full(2 * capacity, initial, dtype)
+                grown[:capacity] = self._arrays[name]
+                self._arrays[name] = grown
+            self._bind()
+        self.steps.append(step)
+        self.step_values.append(step_values)
+        return node
+
+    def add(
+        self,
+        parent: int,
+        step: Step,
+        *,
+        mass: float = 1.0,
+        copies: int = 1,
+        value: float = math.nan,
+        step_values: tuple[float, ...] = (),
+        rollout: bool = False,
+    ) -> int:
+        """Append a child and return its index.
+
+        A step that is no open step boundary closes the child. A rollout is closed too, and is not counted among the
+        parent's samples: it is a whole continuation, not a step.
+        """
+        node = self._append(step, step_values)
+        self.parent[node] = parent
+        self.depth[node] = self.depth[parent] + 1
+        self.mass[node], self.copies[node], self.value[node] = (0.0 if rollout else mass), copies, value
+        if not math.isnan(value):
+            self.values[node], self.value_sum[node] = 1, value
+        if self.first_child[parent] == NONE:
+            self.first_child[parent] = node
+        else:
+            self.next_sibling[self.last_child[parent]] = node
+        self.last_child[parent] = node
+        if not rollout:
+            self._count_sample(parent, mass, copies, value)
+            self.singles[parent] += copies == 1
+        if rollout or step.finish is not Finish.STEP:
+            self.samplable[node] = self.ways[node] = self.open[node] = 0
+        else:
+            self._gain_way(parent)
+        return node
+
+    def repeat(self, node: int, *, mass: float = 1.0, copies: int = 1) -> None:
+        """Count further samples equal to an existing child."""
+        self.singles[self.parent[node]] -= self.copies[node] == 1
+        self.copies[node] += copies
+        self.mass[node] += mass
+        self._count_sample(self.parent[node], mass, copies, self.value[node])
+
+    def _count_sample(self, parent: int, mass: float, copies: int, value: float) -> None:
+        self.mass_below[parent] += mass
+        self.samples[parent] += copies
+        if not math.isnan(value):
+            self.scored[parent] += copies
+            self.scored_sum[parent] += copies * value
+
+    def find(self, parent: int, step: Step) -> int:
+        """The child that an equal step made before, or NONE."""
+        for child in self.children(parent):
+            known = self.steps[child]
+            if known is not None and self.mass[child] and (known.text, known.finish) == (step.text, step.finish):
+                return child
+        return NONE
+
+    def children(self, node: int) -> Iterator[int]:
+        """The node's children, in the order they were added."""
+        child = self.first_child[node]
+        while child != NONE:
+            yield child
+            child = self.next_sibling[child]
+
+    def prior(self, node: int) -> float:
+        """The node's share of its siblings' length-normalised probability; 1 for the root."""
+        if node == 0:
+            return 1.0
+        below = self.mass_below[self.parent[node]]
+        return self.mass[node] / below if below > 0 else 0.0
+
+    def mean_value(self, node: int) -> float:
+        """Q: the mean of the values seen at and below the node, NaN if none."""
+        count = self.values[node]
+        return self.value_sum[node] / count if count else math.nan
+
+    def select(self, exploration: float = 1.0) -> int:
+        """Walk down by PUCT to a node to sample at; NONE if nothing is open.
+
+        Leaves virtual loss on the way and withdraws the node; `backpropagate` takes both back.
+        """
+        if not self.open[0]:
+            return NONE
+        node = at = 0
+        self.virtual[0] += 1
+        while self.samples[node]:
+            at = self._best_arm(node, exploration)
+            if at == node:
+                break
+            node = at
+            self.virtual[node] += 1
+        self.hold(node)
+        return node
+
+    def _best_arm(self, node: int, exploration: float) -> int:
+        """The open child with the greatest PUCT score, or the node itself to sample there again."""
+        visits, virtual, loss, mass = self.visits, self.virtual, self.virtual_loss, self.mass
+        count, total = self.values, self.value_sum
+        is_open, sibling = self.open, self.next_sibling
+        pull = exploration * math.sqrt(visits[node] + loss * virtual[node])
+        default = total[node] / count[node] if count[node] else 0.0
+        best, best_score, share = NONE, -math.inf, 1.0
+        if self.samplable[node]:
+            fresh = self.novelty(node)
+            share -= fresh
+            best, best_score = node, fresh * (self.sample_value(node) + pull / (1 + self.samples[node]))
+        share /= self.mass_below[node] or 1.0
+        child = self.first_child[node]
+        while child != NONE:
+            if is_open[child]:
+                pending = loss * virtual[child]
+                values = count[child]
+                mean = total[child] / (values + pending) if values else default / (1 + pending)
+                score = mean + pull * share * mass[child] / (1 + visits[child] + pending)
+                if score > best_score:
+                    best, best_score = child, score
+            child = sibling[child]
+        return best
+
+    def novelty(self, node: int) -> float:
+        """The estimated probability that one more sample at the node is a new step (Good 1953, smoothed by 1/2)."""
+        singles: int = self.singles[node]
+        return (singles + 0.5) / (self.samples[node] + 1)
+
+    def sample_value(self, node: int) -> float:
+        """What one more sample at the node is expected to be worth: the samples' mean, shrunk to the node's own value.
+
+        0 while nothing at the node has a value.
+        """
+        own: float = self.value[node]
+        known = self.scored_sum[node]
+        count: int = self.scored[node]
+        if math.isnan(own):
+            return known / count if count else 0.0
+        weight = self.trust + count
+        return (self.trust * own + known) / weight if weight else own
+
+    def hold(self, node: int) -> None:
+        """No step is sampled at the node until it is `released`."""
+        if self.samplable[node]:
+            self.samplable[node] = 0
+            self._lose_way(node)
+
+    def release(self, node: int) -> None:
+        """Steps may be sampled at the node again."""
+        if not self.samplable[node]:
+            self.samplable[node] = 1
+            self._gain_way(node)
+
+    def backpropagate(self, node: int, value: float, *, selected: bool = True) -> None:
+        """Count one simulation from the node up to the root; a NaN value counts as a visit only.
+
+        Args:
+            node: Where it ended.
+            value: What it found.
+            selected: Whether the node came from `select`, so that its virtual loss is taken back.
+        """
+        while node != NONE:
+            self.note(node, value)
+            if selected:
+                self.virtual[node] -= 1
+            node = self.parent[node]
+
+    def note(self, node: int, value: float) -> None:
+        """Count one visit, and its value unless NaN, at this node alone."""
+        self.visits[node] += 1
+        if not math.isnan(value):
+            self.values[node] += 1
+            self.value_sum[node] += value
+
+    def prune(self, node: int) -> None:
+        """Close the node, and record that a beam dropped it."""
+        self.pruned[node] = 1
+        if self.open[node]:
+            self.open[node] = 0
+            self._lose_way(self.parent[node])
+
+    def _gain_way(self, node: int) -> None:
+        self.ways[node] += 1
+        while not self.open[node]:
+            self.open[node] = 1
+            node = self.parent[node]
+            if node == NONE:
+                return
+            self.ways[node] += 1
+
+    def _lose_way(self, node: int) -> None:
+        while node != NONE:
+            self.ways[node] -= 1
+            if self.ways[node] or not self.open[node]:
+                return
+            self.open[node] = 0
+            node = self.parent[node]
+
+    def path(self, node: int) -> Path:
+        """The steps from the root to the node."""
+        steps = [self.steps[at] for at in self.lineage(node)]
+        return Path(self.problem, tuple(step for step in steps if step is not None))
+
+    def lineage(self, node: int) -> list[int]:
+        """The nodes from the root to the node, both included."""
+        nodes = [node]
+        while nodes[-1] > 0:
+            nodes.append(self.parent[nodes[-1]])
+        return nodes[::-1]
+
+    def choose(self, node: int) -> None:
+        """Mark the path to the node as the answer's."""
+        for at in self.lineage(node):
+            self.chosen[at] = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """The tree as JSON data: the problem and one record per node; unknown numbers are None."""
+        return {
+            "problem": {"id": self.problem.id, "question": self.problem.question},
+            "nodes": [self.record(node) for node in range(len(self))],
+        }
+
+    def record(self, node: int) -> dict[str, Any]:
+        """One node's data, ready for JSON."""
+        step = self.steps[node]
+        return {
+            "id": node,
+            "parent": None if node == 0 else self.parent[node],
+            "depth": self.depth[node],
+            "text": step.text if step else "",
+            "finish": step.finish.value if step else None,
+            "tokens": len(step.token_ids) if step else 0,
+            "logprob": step.logprob if step and step.logprobs else None,
+            "prior": self.prior(node),
+            "copies": self.copies[node],
+            "value": _known(self.value[node]),
+            "mean_value": _known(self.mean_value(node)),
+            "visits": self.visits[node],
+            "open": bool(self.open[node]),
+            "pruned": bool(self.pruned[node]),
+            "chosen": bool(self.chosen[node]),
+        }
+
+    def to_networkx(self) -> nx.DiGraph[int]:
+        """A directed graph, edges from parent to child; nodes carry the fields of `record`."""
+        graph: nx.DiGraph[int] = nx.DiGraph(problem=self.problem.id, question=self.problem.question)
+        for node in range(len(self)):
+            graph.add_node(node, **self.record(node))
+            if node:
+                graph.add_edge(self.parent[node], node)
+        return graph
+
+
+def _known(number: float) -> float | None:
+    return None if math.isnan(number) else number
