@@ -1,7 +1,7 @@
 """Token batches for the bundled models: whole word problems, and packs of single equation lines with planted errors.
 
-Every batch is a function of (seed, step). Problems of one chunk are sorted by length before they are cut into batches, so
-that little is padded; right padding needs no mask under causal attention.
+Every batch is a function of (seed, step). Problems of one chunk are sorted by length before they are cut into batches,
+so that little is padded; right padding needs no mask under causal attention.
 """
 
 from __future__ import annotations
@@ -142,13 +142,15 @@ def plant_error(rng: random.Random, result: int) -> int:
             return wrong
 
 
-def equation_batch(tokenizer: Tokenizer, *, seed: int, step: int, batch: int, lines: int) -> Batch:
-    """Packs of single equation lines, half of them wrong; the value at each line's end says which.
+def equation_batch(
+    tokenizer: Tokenizer, *, seed: int, step: int, batch: int, lines: int = 10, wrong_share: float = 0.5
+) -> Batch:
+    """Packs of single equation lines, some of them wrong; the value at each line's end says which.
 
     The language-model target is the result of the right lines: a model that predicts results knows the wrong ones.
     """
     rng = random.Random(f"equations/{seed}/{step}")
-    equations = [(random_equation(rng), rng.random() < 0.5) for _ in range(batch * lines)]
+    equations = [(random_equation(rng), rng.random() < wrong_share) for _ in range(batch * lines)]
     texts: list[str] = []
     for (left, operator, right, result), wrong in equations:
         texts.append(f"{left} {operator} {right} =")

@@ -2,7 +2,8 @@
 
 Stages, each resumable and seeded (a stage whose result exists is skipped):
 
-1. policy: a small Qwen2 model learns word problems (loss on the solution only) and is stopped while it still errs.
+1. policy: a small Qwen2 model learns word problems (loss on the solution only), then word problems and packs of single
+   equation lines in turn, and is stopped while it still errs.
 2. backbone: a copy of it goes on learning to predict and to check arithmetic: whole problems mixed with packs of single
    equation lines, half of them with a planted error.
 3. labels: the policy solves fresh training problems; every step gets the share of 8 completions from there that end in
@@ -14,7 +15,10 @@ Stages, each resumable and seeded (a stage whose result exists is skipped):
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import random
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -22,16 +26,35 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from reason.evals.tasks.word_problems import generate
-from reason.training.arithmetic import END_ID, Batch, ProblemBatches, equation_batch, train_tokenizer
+from reason.evals.tasks.word_problems import TASK, generate
+from reason.run import solve
+from reason.scorers.store import save_scorer
+from reason.training.arithmetic import (
+    END,
+    END_ID,
+    NONE,
+    Batch,
+    ProblemBatches,
+    Row,
+    collate,
+    equation_batch,
+    train_tokenizer,
+)
+from reason.training.labels import monte_carlo
 from reason.training.loop import Schedule, fit
 from reason.training.process_reward import ValueModel, batch_auc
+from reason.types import Problem, Sampling
 
 VOCABULARY = 640
-POLICY_STEPS = 3000
-BACKBONE_STEPS = 8000
+POLICY_STEPS = 3200
+PACKS_FROM = 1500
+BACKBONE_STEPS = 7000
+SCORER_STEPS = 1600
+LABEL_PROBLEMS = 2000
+LABEL_CHUNK = 100
+PROMPT = "{question}\n"
 BATCH = 32
 SEED = 0
 
@@ -53,16 +76,16 @@ def config(vocabulary: int) -> Qwen2Config:
     )
 
 
-def lm_loss(model: Qwen2ForCausalLM, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Mean next-token loss over the marked positions, and the hidden states [batch, length, width] it came from."""
+def lm_loss(model: Qwen2ForCausalLM, batch: Batch) -> Tensor:
+    """Mean next-token loss over the marked positions, in nats."""
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model.model(input_ids=batch.ids, use_cache=False).last_hidden_state
         logits = model.lm_head(hidden[:, :-1][batch.lm[:, 1:]])
-    return cross_entropy(logits.float(), batch.ids[:, 1:][batch.lm[:, 1:]]), hidden
+    return cross_entropy(logits.float(), batch.ids[:, 1:][batch.lm[:, 1:]])
 
 
-def line_accuracy(model: Qwen2ForCausalLM, batches: list[Batch]) -> float:
-    """Share of solution tokens predicted right, among digits of results only the whole line counts."""
+def forced_accuracy(model: Qwen2ForCausalLM, batches: list[Batch]) -> float:
+    """Share of gold solutions that greedy decoding would reproduce token for token."""
     right = total = 0
     with torch.inference_mode():
         for batch in batches:
@@ -83,7 +106,9 @@ def build_tokenizer(work: Path) -> Tokenizer:
 
 def save_weights(model: nn.Module, file: Path) -> None:
     """All weights in float32; tied ones once."""
-    state = {name: value.contiguous() for name, value in model.state_dict().items() if not name.endswith("lm_head.weight")}
+    state = {
+        name: value.contiguous() for name, value in model.state_dict().items() if not name.endswith("lm_head.weight")
+    }
     save_file(state, str(file))
 
 
@@ -102,12 +127,18 @@ def train_policy(work: Path, tokenizer: Tokenizer, steps: int) -> Qwen2ForCausal
         return model.eval()
     batches = ProblemBatches(tokenizer, seed=SEED, batch=BATCH)
     held_out = [ProblemBatches(tokenizer, seed=SEED + 1000, batch=BATCH).at(i) for i in range(16)]
+
+    def batch_at(step: int) -> Batch:
+        if step >= PACKS_FROM and step % 2 == 0:
+            return equation_batch(tokenizer, seed=SEED, step=step, batch=BATCH, wrong_share=0.0)
+        return batches.at(step if step < PACKS_FROM else (step + PACKS_FROM) // 2)
+
     fit(
         model,
-        lambda step: {"loss": lm_loss(model, batches.at(step))[0]},
-        Schedule(steps, lr=2e-3),
+        lambda step: {"loss": lm_loss(model, batch_at(step))},
+        Schedule(steps, lr=2e-3, decay=0.3),
         work / "policy",
-        evaluate=lambda: {"solutions_right_when_forced": line_accuracy(model, held_out)},
+        evaluate=lambda: {"greedy_reproduces": forced_accuracy(model, held_out)},
     )
     save_weights(model, file)
     return model
@@ -125,12 +156,12 @@ def train_backbone(work: Path, tokenizer: Tokenizer, policy: Qwen2ForCausalLM, s
         return model.eval()
     whole = ProblemBatches(tokenizer, seed=SEED + 1, batch=BATCH, checked=True)
     held_whole = [ProblemBatches(tokenizer, seed=SEED + 1001, batch=BATCH, checked=True).at(i) for i in range(12)]
-    held_lines = [equation_batch(tokenizer, seed=SEED + 1001, step=i, batch=BATCH, lines=10) for i in range(6)]
+    held_lines = [equation_batch(tokenizer, seed=SEED + 1001, step=i, batch=BATCH) for i in range(6)]
 
     def batch_at(step: int) -> Batch:
         if step % 2:
             return whole.at(step // 2)
-        return equation_batch(tokenizer, seed=SEED + 1, step=step, batch=BATCH, lines=10)
+        return equation_batch(tokenizer, seed=SEED + 1, step=step, batch=BATCH)
 
     fit(
         model,
@@ -146,18 +177,151 @@ def train_backbone(work: Path, tokenizer: Tokenizer, policy: Qwen2ForCausalLM, s
     return model
 
 
+def hub_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    """The tokenizer as transformers loads it."""
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END)
+
+
+def export_policy(work: Path, tokenizer: Tokenizer, model: Qwen2ForCausalLM) -> Path:
+    """Write the policy's directory: fp16 weights, tokenizer, prompt format."""
+    folder = work / "export" / "policy"
+    copy = Qwen2ForCausalLM(model.config)
+    copy.load_state_dict(model.state_dict())
+    copy.generation_config = GenerationConfig(eos_token_id=END_ID, pad_token_id=END_ID)
+    copy.half().save_pretrained(folder)
+    hub_tokenizer(tokenizer).save_pretrained(folder)
+    settings = {"prompt": {"template": PROMPT, "step_end": ["\n"], "max_tokens": 160}}
+    (folder / "reason.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def is_right(problem: Problem, text: str) -> bool:
+    """Whether a solution answers its problem."""
+    return TASK.grade(problem, text).correct
+
+
+def sample_labels(work: Path, folder: Path, problems: int) -> Path:
+    """Stage 3: one JSON line per solution, {"problem", "prompt", "steps": [[token ids] …], "values": […]}.
+
+    The completions that the labels were estimated from are kept too, as solutions with their verdict alone.
+    """
+    import reason
+
+    file = work / "labels.jsonl"
+    if file.exists():
+        return file
+    policy = reason.load(str(folder))
+    scratch = file.with_suffix(".tmp")
+    done = {json.loads(line)["problem"] for line in scratch.open(encoding="utf-8")} if scratch.exists() else set()
+    wanted = [p for p in TASK.load(limit=problems, seed=SEED + 2, split="train") if p.id not in done]
+    with scratch.open("a", encoding="utf-8") as out:
+        for start in range(0, len(wanted), LABEL_CHUNK):
+            outcomes = solve(
+                wanted[start : start + LABEL_CHUNK],
+                policy=policy,
+                search=monte_carlo(is_right, solutions=2, completions=8),
+                sampling=Sampling(temperature=1.0, max_tokens=160),
+                seed=SEED,
+            )
+            for outcome in outcomes:
+                for candidate in outcome.candidates:
+                    steps = [list(step.token_ids) for step in candidate.path.steps]
+                    row = {"problem": outcome.problem.id, "question": outcome.problem.question, "steps": steps}
+                    row |= {"values": list(candidate.steps), "right": candidate.score}
+                    out.write(json.dumps(row) + "\n")
+            out.flush()
+    os.replace(scratch, file)
+    return file
+
+
+def labelled_rows(tokenizer: Tokenizer, lines: Iterable[str], *, kind: str) -> list[Row]:
+    """Token rows of labelled solutions: step values ("process") or the verdict at the end ("outcome")."""
+    rows: list[Row] = []
+    for line in lines:
+        label = json.loads(line)
+        if kind == "process" and not label["values"]:
+            continue
+        prompt = tokenizer.encode(label["question"] + "\n").ids
+        ids, values = list(prompt), [NONE] * len(prompt)
+        last = len(label["steps"]) - 1
+        for k, step in enumerate(label["steps"]):
+            value = label["values"][k] if kind == "process" else (label["right"] if k == last else NONE)
+            ids += step
+            values += [NONE] * (len(step) - 1) + [NONE if value is None else value]
+        rows.append((ids, [False] * len(ids), values))
+    return rows
+
+
+def row_batches(rows: list[Row], *, batch: int, seed: int) -> list[Batch]:
+    """Rows of like length in one batch, the batches shuffled."""
+    ordered = sorted(rows, key=lambda row: len(row[0]))
+    batches = [collate(ordered[i : i + batch]) for i in range(0, len(ordered), batch)]
+    random.Random(f"rows/{seed}").shuffle(batches)
+    return batches
+
+
+def train_scorer(
+    work: Path, tokenizer: Tokenizer, backbone: ValueModel, labels: Path, *, kind: str, steps: int
+) -> ValueModel:
+    """Stage 4: half the steps on the policy's labelled solutions, a quarter each on the backbone's two kinds of batch."""
+    torch.manual_seed(SEED)
+    model = ValueModel(Qwen2ForCausalLM(backbone.lm.config))
+    model.load_state_dict(backbone.state_dict())
+    file = work / kind / "model.safetensors"
+    if file.exists():
+        load_weights(model, file)
+        return model.eval()
+    with labels.open(encoding="utf-8") as lines:
+        rows = labelled_rows(tokenizer, lines, kind=kind)
+    held = len(rows) // 20
+    held_out = row_batches(rows[:held], batch=BATCH, seed=SEED)
+    sampled = row_batches(rows[held:], batch=BATCH, seed=SEED)
+    whole = ProblemBatches(tokenizer, seed=SEED + 3, batch=BATCH, checked=True)
+
+    def batch_at(step: int) -> Batch:
+        if step % 2 == 0:
+            return sampled[step // 2 % len(sampled)]
+        if step % 4 == 1:
+            return whole.at(step // 4)
+        return equation_batch(tokenizer, seed=SEED + 3, step=step, batch=BATCH)
+
+    fit(
+        model,
+        lambda step: model.losses(batch_at(step), lm_weight=0.5),
+        Schedule(steps, lr=5e-4, decay=0.8),
+        work / kind,
+        evaluate=lambda: {"label_auc": batch_auc(model, held_out)},
+    )
+    save_weights(model, file)
+    return model
+
+
+def export_scorer(work: Path, tokenizer: Tokenizer, model: ValueModel, kind: str) -> Path:
+    """Write a scorer's directory."""
+    prompt = {"template": PROMPT, "step_end": ["\n"]}
+    folder = work / "export" / kind
+    return save_scorer(folder, model.lm.model, model.head, hub_tokenizer(tokenizer), kind=kind, prompt=prompt)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Rebuild the bundled models.")
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints, logs and labels")
     parser.add_argument("--policy-steps", type=int, default=POLICY_STEPS)
     parser.add_argument("--backbone-steps", type=int, default=BACKBONE_STEPS)
+    parser.add_argument("--label-problems", type=int, default=LABEL_PROBLEMS)
+    parser.add_argument("--scorer-steps", type=int, default=SCORER_STEPS)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer(options.work)
     policy = train_policy(options.work, tokenizer, options.policy_steps)
-    train_backbone(options.work, tokenizer, policy, options.backbone_steps)
+    folder = export_policy(options.work, tokenizer, policy)
+    backbone = train_backbone(options.work, tokenizer, policy, options.backbone_steps)
+    labels = sample_labels(options.work, folder, options.label_problems)
+    for kind in ("process", "outcome"):
+        model = train_scorer(options.work, tokenizer, backbone, labels, kind=kind, steps=options.scorer_steps)
+        export_scorer(options.work, tokenizer, model, kind)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """A small, resumable training loop for models that fit one process.
 
-The caller gives the loss of step t as a function of t alone (its batch is drawn from (seed, t)), so a run that was killed
-continues from its last checkpoint with the same batches, learning rates and losses. Checkpoints are written to a
+The caller gives the loss of step t as a function of t alone (its batch is drawn from (seed, t)), so a run that was
+killed continues from its last checkpoint with the same batches, learning rates and losses. Checkpoints are written to a
 temporary file and renamed.
 
-Schedule: linear warm-up, constant, then linear decay to zero over the last `decay` share of the steps (WSD, Hu et al. 2024,
-arXiv:2404.06395).
+Schedule: linear warm-up, constant, then linear decay to zero over the last `decay` share of the steps (WSD, Hu et al.
+2024, arXiv:2404.06395).
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class ValueModel(nn.Module):
 
 
 def auc(values: Tensor, labels: Tensor) -> float:
-    """Area under the ROC curve of values against 0/1 labels (1-D, same length), ties counted half; NaN with one class."""
+    """Area under the ROC curve of values against 0/1 labels (1-D, same length); ties count half, NaN with one class."""
     positives, negatives = int(labels.sum()), int((1 - labels).sum())
     if not positives or not negatives:
         return float("nan")

@@ -19,21 +19,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from reason.answers import Verdict, equal, extract
+from reason.types import Problem, UsageError
+
 Split = Literal["train", "test", "templates"]
-SPLITS: tuple[Split, ...] = ("train", "test", "templates")
+SPLITS: tuple[Split, ...] = ("test", "templates", "train")
+SIZE = 500
 MAX_STEPS = 8
 LARGEST = 999
 
-NAMES = (
+NAMES = tuple(
     "Ada Ben Cora Dan Eva Finn Gia Hugo Iris Jon Kim Leo Mia Ned Ola Pam Quinn Rosa Sam Tess Uma Vic Wanda Yan Zoe "
-    "Anna Bill Clara Dora Emil"
-).split()
-ITEMS = (
+    "Anna Bill Clara Dora Emil".split(" ")
+)
+ITEMS = tuple(
     "apples pears coins stamps books cards shells eggs pens stones beads seeds nuts plums cakes buttons marbles roses "
-    "lemons candles tickets cookies ribbons bricks"
-).split()
-COLOURS = "red blue green black white old new big small".split()
-HOLDERS = "boxes bags jars crates baskets packs".split()
+    "lemons candles tickets cookies ribbons bricks".split(" ")
+)
+COLOURS = ["red", "blue", "green", "black", "white", "old", "new", "big", "small"]
+HOLDERS = ["boxes", "bags", "jars", "crates", "baskets", "packs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,3 +354,47 @@ def generate(split: Split, seed: int, index: int, *, steps: int | None = None) -
             _happen(story, EVENTS, wanted)
         story.say(QUESTION)
     return WordProblem(" ".join(story.sentences), tuple(story.lines), story.total)
+
+
+@dataclass(frozen=True, slots=True)
+class WordProblems:
+    """The generator as a task. Splits: "test" (the default), "templates" (unseen sentences), "train".
+
+    Attributes:
+        steps: Only problems of this difficulty, 1 to 8; None mixes them evenly.
+    """
+
+    steps: int | None = None
+    name: str = "word_problems"
+    answer_format: str = "line"
+    checkable: bool = True
+    splits: tuple[str, ...] = SPLITS
+
+    def load(
+        self, *, limit: int | None = None, seed: int = 0, data: str | None = None, split: str | None = None
+    ) -> list[Problem]:
+        """The first `limit` problems (500 by default) of the stream that `seed` names.
+
+        Raises:
+            UsageError: No such split, a limit below 1, or a data path (nothing is read from files).
+        """
+        chosen = next((known for known in SPLITS if known == (split or SPLITS[0])), None)
+        if chosen is None:
+            raise UsageError(f"word_problems has no split {split!r}: use one of {', '.join(SPLITS)}.")
+        if limit is not None and limit < 1:
+            raise UsageError(f"limit is {limit}: pass a positive number of problems, or leave it out for {SIZE}.")
+        if data is not None:
+            raise UsageError("word_problems are generated and read no file: leave --data out.")
+        return [self._problem(chosen, seed, index) for index in range(SIZE if limit is None else limit)]
+
+    def _problem(self, split: Split, seed: int, index: int) -> Problem:
+        made = generate(split, seed, index, steps=self.steps)
+        meta = {"steps": len(made.lines), "solution": made.solution}
+        return Problem(f"word_problems/{split}/{seed}/{index}", made.question, str(made.answer), meta)
+
+    def grade(self, problem: Problem, text: str) -> Verdict:
+        """Grade a solution's text against the gold answer."""
+        return equal(problem.answer, extract(text).answer)
+
+
+TASK = WordProblems()
