@@ -42,7 +42,7 @@ class Loaded:
         settings: What reason.json says; empty without one.
     """
 
-    backbone: nn.Module
+    backbone: Any
     head: nn.Module
     labels: int
     tokenizer: Any
@@ -52,6 +52,11 @@ class Loaded:
     def config(self) -> Any:
         """The backbone's configuration."""
         return self.backbone.config
+
+    @property
+    def rows(self) -> int:
+        """Rows of the embedding: token ids run from 0 to one less."""
+        return int(self.backbone.get_input_embeddings().weight.shape[0])
 
     @property
     def eos(self) -> tuple[int, ...]:
@@ -177,14 +182,14 @@ def _weights(folder: FilePath) -> dict[str, torch.Tensor]:
         raise UsageError(f"{file} is not a safetensors file ({error}); copy or write it again") from error
 
 
-def load_classifier(folder: FilePath, auto: Any, *, device: torch.device, dtype: torch.dtype) -> Loaded:
+def load_classifier(folder: FilePath, auto: Any, *, device: torch.device, dtype: torch.dtype | str) -> Loaded:
     """Read a causal `…ForTokenClassification` or `…ForSequenceClassification` model.
 
     Args:
         folder: Its directory.
         auto: The transformers auto class of that kind.
         device: Where to run it.
-        dtype: What to run it in.
+        dtype: What to run it in; "auto" is the checkpoint's.
 
     Raises:
         UsageError: It cannot be loaded, has no linear head, or looks at later tokens (a bidirectional encoder).
@@ -221,16 +226,17 @@ def is_causal(backbone: nn.Module) -> bool:
 
 
 def load_tokenizer(folder: FilePath) -> Any:
-    """The directory's tokenizer.
+    """The directory's tokenizer, exactly as its tokenizer.json defines it where it has one.
+
+    `AutoTokenizer` would choose a class by the model's type, and some (Qwen2's) put their own splitting rules in
+    place of the file's.
 
     Raises:
         UsageError: There is none.
     """
-    if (folder / "tokenizer.json").exists() and not (folder / "tokenizer_config.json").exists():
-        file = str(folder / "tokenizer.json")
-        return PreTrainedTokenizerFast(tokenizer_file=file)  # type: ignore[no-untyped-call]
+    kind = PreTrainedTokenizerFast if (folder / "tokenizer.json").exists() else AutoTokenizer
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        return kind.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{folder} holds no tokenizer; copy the one it was trained with (tokenizer.json) there"

@@ -1,0 +1,43 @@
+"""Scorers: what judges. `load_scorer` makes one from a name or a directory, `verifier` from a rule.
+
+A scorer is anything with `judge(paths)` (`reason.types.Scorer`). It may also have:
+
+- `parameters`: its model's parameter count, for FLOPs accounting;
+- `name` and `oracle` (it knows the gold answers), for reports;
+- `count_tokens(path)`: the most tokens that judging the path can cost, for budgets of scorer tokens;
+- `validate(problems)`: raises UsageError where it cannot judge these problems.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from reason.scorers.load import load_scorer
+from reason.scorers.verifier import ArithmeticVerifier, Verifier, verifier
+
+if TYPE_CHECKING:
+    from reason.scorers.outcome import OutcomeScorer
+    from reason.scorers.process import ProcessScorer
+    from reason.scorers.store import save_scorer
+
+_LAZY = {
+    "OutcomeScorer": "reason.scorers.outcome",
+    "ProcessScorer": "reason.scorers.process",
+    "save_scorer": "reason.scorers.store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'reason.scorers' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+__all__ = [
+    "ArithmeticVerifier",
+    "OutcomeScorer",
+    "ProcessScorer",
+    "Verifier",
+    "load_scorer",
+    "save_scorer",
+    "verifier",
+]

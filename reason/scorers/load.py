@@ -1,0 +1,142 @@
+"""From a name or a directory to a scorer.
+
+A directory says what it is: `reason.json` with a "scorer" entry is our own format (`reason.scorers.store`); otherwise
+the architecture in config.json decides: `…ForTokenClassification` is a process reward model,
+`…ForSequenceClassification` an outcome reward model.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path as FilePath
+from typing import Any
+
+from reason.scorers.verifier import ArithmeticVerifier, verifier
+from reason.types import MissingExtraError, Policy, Scorer, UsageError
+
+MODELS = FilePath(__file__).parent.parent / "models"
+BUNDLED = {"process": "process", "outcome": "outcome", "bundled": "process", "bundled-outcome": "outcome"}
+FORMS = (
+    "'process' or 'outcome' (bundled), 'arithmetic', 'oracle', a directory with a …ForTokenClassification, "
+    "…ForSequenceClassification or our own scorer, ORGANISATION/NAME from the hub, or module:function"
+)
+RULES: Mapping[str, Callable[[], Scorer]] = {
+    "arithmetic": ArithmeticVerifier,
+    "verifier": ArithmeticVerifier,
+    "oracle": partial(verifier, gold=True),
+}
+
+
+def load_scorer(
+    spec: str | os.PathLike[str] = "process",
+    *,
+    aggregate: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    memory_gib: float | None = None,
+    policy: Policy | None = None,
+) -> Scorer:
+    """A scorer from a name, a directory, a hub id or a function.
+
+    Args:
+        spec: "process" (also "bundled") or "outcome" (also "bundled-outcome"): the bundled reward models; "arithmetic"
+            (also "verifier") or "oracle": rule verifiers (`reason.scorers.verifier`); a directory or hub id of a reward
+            model; "module:name" of a scorer, of a function without arguments that makes one, or of a
+            `check(problem, text)`.
+        aggregate: How a process scorer's values become one: "last" (the default), "min", "product" or "mean".
+        device: "cpu", "cuda", "cuda:1"; None takes the GPU if there is one.
+        dtype: "float32", "bfloat16", "float16"; None is float32 on a CPU and for our own format, else the checkpoint's.
+        memory_gib: Bound on cached keys and values; None is the engine's default.
+        policy: What will be scored. If its tokenizer is the scorer's, sampled tokens are taken as they are; without it
+            every step's tokens are first checked to spell the step's text to the scorer.
+
+    Raises:
+        UsageError: There is no such scorer, it is not one, or an option does not apply to it.
+        MissingExtraError: It needs torch and transformers, which are not installed.
+    """
+    name = os.fspath(spec)
+    if name in RULES or _is_reference(name):
+        options = {"aggregate": aggregate, "device": device, "dtype": dtype, "memory_gib": memory_gib}
+        given = [option for option, value in options.items() if value is not None]
+        if given:
+            raise UsageError(f"the scorer {name!r} is not a reward model: leave {', '.join(given)} out")
+        return RULES[name]() if name in RULES else _from_module(name)
+    if name in BUNDLED:
+        folder = MODELS / BUNDLED[name]
+        if not (folder / "config.json").is_file():
+            raise UsageError(f"the bundled {BUNDLED[name]} scorer is missing here; install reason-toolkit again")
+    else:
+        folder = _find(name)
+    _need_local()
+    from reason.scorers import build
+
+    kind = build.kind_of(folder)
+    if aggregate is not None and not kind.startswith("process"):
+        raise UsageError(f"{name} judges whole solutions, so there is nothing to aggregate: leave aggregate out")
+    loaded = build.load(folder, kind, device=device, dtype=dtype)
+    return build.assemble(loaded, kind, name, aggregate=aggregate or "last", memory_gib=memory_gib, policy=policy)
+
+
+def _is_reference(name: str) -> bool:
+    return re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name) is not None and not FilePath(name).exists()
+
+
+def _from_module(name: str) -> Scorer:
+    """What `module:name` stands for: a scorer, a function that makes one, or a check."""
+    module, _, attribute = name.partition(":")
+    try:
+        found: Any = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"scorer {name!r} cannot be imported ({error}); check the module and the name") from error
+    if isinstance(found, Scorer) and not isinstance(found, type):
+        return found
+    if callable(found):
+        needed = [p for p in inspect.signature(found).parameters.values() if p.default is p.empty and p.kind < 2]
+        if len(needed) == 2:
+            return verifier(found, name=name)
+        made = found() if not needed else None
+        if isinstance(made, Scorer):
+            return made
+    raise UsageError(
+        f"{name} is not a scorer: it needs judge(paths), or to be a function without arguments that returns one, "
+        "or check(problem, text)"
+    )
+
+
+def _find(name: str) -> FilePath:
+    """The directory of that name, or the hub's copy of it on this machine."""
+    folder = FilePath(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UsageError(f"the directory {name!r} holds no model (no config.json); a scorer is {FORMS}")
+        return folder
+    if folder.is_file():
+        raise UsageError(f"{name!r} is a file; pass the scorer's directory")
+    if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name) is None or folder.parent.is_dir():
+        raise UsageError(f"there is no scorer {name!r}: no such directory or name; a scorer is {FORMS}")
+    _need_local()
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        patterns = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
+        return FilePath(snapshot_download(name, allow_patterns=patterns))
+    except (OSError, HfHubHTTPError, LocalEntryNotFoundError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(
+            f"scorer {name!r} cannot be loaded from the hub ({reason:.200}); check the name and the network"
+        ) from None
+
+
+def _need_local() -> None:
+    missing = [package for package in ("torch", "transformers", "safetensors") if find_spec(package) is None]
+    if missing:
+        raise MissingExtraError(
+            f"a reward model as scorer needs {' and '.join(missing)}: pip install 'reason-toolkit[local]'"
+        )

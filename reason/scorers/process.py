@@ -1,0 +1,83 @@
+"""Process reward models: a value after every step of a solution (Lightman et al., 2305.20050; Wang et al., 2312.08935).
+
+A path is laid out by a format (`reason.scorers.render`), passed through the model incrementally
+(`reason.scorers.reader`) and read at the end of every line. The values of the lines are aggregated over each step and
+over the whole path:
+
+    last     the value after the last line (Snell et al., 2408.03314)
+    min      the worst line (Lightman et al.'s alternative; Wang et al.)
+    product  all lines right, as if independent (Lightman et al.)
+    mean     the average line
+
+A path that grew by one step costs the tokens of that step. A search that extends to the end in one go gives paths of
+one step with many lines; `Score.parts` has the value of each line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from reason.scorers.reader import Reader
+from reason.scorers.render import Format, Values, judge_paths
+from reason.types import Path, Score, UsageError
+
+AGGREGATIONS: Mapping[str, Callable[[Values], float]] = {
+    "last": lambda values: float(values[-1]),
+    "min": lambda values: float(values.min()),
+    "product": lambda values: float(values.prod()),
+    "mean": lambda values: float(values.mean()),
+}
+
+
+class ProcessScorer:
+    """Judges every step of a path.
+
+    Args:
+        reader: The model.
+        form: How paths are laid out and read.
+        aggregate: How a path's line values become one: last, min, product or mean.
+        name: For reports.
+
+    Attributes:
+        parameters: Of the model, for FLOPs accounting.
+    """
+
+    def __init__(self, reader: Reader, form: Format, *, aggregate: str = "last", name: str = "process") -> None:
+        self.aggregate = aggregate
+        self._aggregate = aggregation(aggregate)
+        self.name = name
+        self.parameters = reader.parameters
+        self._reader = reader
+        self._form = form
+
+    def count_tokens(self, path: Path) -> int:
+        """The most tokens that judging this path can cost: all of them, if nothing is cached."""
+        return len(self._form.render(path).tokens)
+
+    async def judge(self, paths: Sequence[Path]) -> list[Score]:
+        """One score per path: `value` aggregates `parts`, `steps` aggregates the parts of each step.
+
+        NaN for a path without steps, a failed one, or one that is longer than the model's context; `error` says which.
+        """
+        return await self._reader.run(lambda: judge_paths(self._reader, self._form, tuple(paths), self._score))
+
+    def _score(self, values: Sequence[Values], tokens: int) -> Score:
+        steps: list[float] = []
+        for part in values:
+            steps.append(self._aggregate(part) if len(part) else steps[-1] if steps else float("nan"))
+        parts = np.concatenate(values)
+        value = self._aggregate(parts) if len(parts) else float("nan")
+        return Score(value, tuple(steps), tokens, parts=tuple(parts.tolist()))
+
+
+def aggregation(name: str) -> Callable[[Values], float]:
+    """The function of that name: line values [lines] -> one value.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if name not in AGGREGATIONS:
+        raise UsageError(f"there is no aggregation {name!r}; choose one of {', '.join(AGGREGATIONS)}")
+    return AGGREGATIONS[name]
