@@ -69,7 +69,7 @@ class EvalCommand:
             "sampling": asdict(self.sampling),
             "budget": asdict(self.budget),
             "problems": fingerprint(self.problems),
-            "version": importlib.metadata.version("reason-toolkit"),
+            "version": version_of("reason-toolkit"),
         }
 
     def run(self, *, as_json: bool) -> int:
@@ -110,6 +110,14 @@ class EvalCommand:
             f"they are in {self.out}; run the same command again to continue" if self.out else "pass --out to keep them"
         )
         print(f"interrupted: {done} of {len(self.problems)} problems are done; {kept}", file=sys.stderr)
+
+
+def version_of(distribution: str) -> str:
+    """The installed version; "not installed" in a bare checkout."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def percent(share: float | None) -> str:

@@ -18,7 +18,14 @@ from reason.search.select import candidate, conclude, judge_unique
 from reason.types import Cost, Outcome, Policy, Problem, Sampling, Scorer
 from reason.work import Search, SearchRun
 
-GREEDY, MAJORITY, BEST, WEIGHTED, BEAM, MCTS = ("cot", "self_consistency", "best_of_n", "weighted_best_of_n", "beam", "mcts")
+GREEDY, MAJORITY, BEST, WEIGHTED, BEAM, MCTS = (
+    "cot",
+    "self_consistency",
+    "best_of_n",
+    "weighted_best_of_n",
+    "beam",
+    "mcts",
+)
 SELECTION = {MAJORITY: "majority", BEST: "naive", WEIGHTED: "weighted"}
 
 

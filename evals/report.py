@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from reason.types import MissingExtraError
 
@@ -101,7 +102,7 @@ def figure(series: Sequence[Series], *, width: float, height: float, font: float
     except ImportError as error:
         raise MissingExtraError("the report's figure needs matplotlib: pip install 'reason-toolkit[local]'") from error
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "reason", "font.size": font}):
-        canvas = FigureCanvasSVG(Figure(figsize=(width, height), layout="constrained"))
+        canvas: Any = FigureCanvasSVG(Figure(figsize=(width, height), layout="constrained"))
         axes = canvas.figure.add_subplot()
         for index, item in enumerate(series):
             _draw(axes, item, SERIES_COLOURS[index % len(SERIES_COLOURS)], MARKERS[index % len(MARKERS)])
@@ -125,7 +126,7 @@ def figure(series: Sequence[Series], *, width: float, height: float, font: float
     return _page_colours(buffer.getvalue())
 
 
-def _draw(axes, item, colour, marker):  # type: ignore[no-untyped-def]
+def _draw(axes: Any, item: Series, colour: str, marker: str) -> None:
     tokens = [point.tokens for point in item.points]
     accuracy = [point.accuracy for point in item.points]
     if len(item.points) == 1:

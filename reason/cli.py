@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 
@@ -33,6 +32,9 @@ app = typer.Typer(
 )
 
 SOLVING, SAMPLING, LIMITS = "Strategy", "Sampling", "Budget per problem"
+
+# Typer carries its own copy of Click and exports only some of its errors.
+COMMAND_LINE_ERROR: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 Model = Annotated[
     str, typer.Option(help="bundled, a model's directory or hub id.", rich_help_panel=SOLVING, metavar="NAME")
@@ -110,10 +112,12 @@ def solve(
     budget = _budget(budget_tokens, budget_scorer_tokens, budget_flops, budget_seconds)
     chosen = setup(model=model, strategy=strategy, n=n, scorer=scorer, aggregate=aggregate)
     sampling = _sampling(chosen, temperature, top_p, top_k, min_p, max_tokens, max_step_tokens)
+    problem = Problem("question", text.strip())
+    _check_scorer(chosen, [problem])
     from reason.run import solve as run
 
     outcome = run(
-        [Problem("question", text.strip())],
+        [problem],
         policy=chosen.policy,
         search=chosen.search,
         scorer=chosen.judge,
@@ -171,6 +175,7 @@ def evaluate(
     problems = found.load(limit=limit, seed=seed, data=data, split=split)
     chosen = setup(model=model, strategy=strategy, n=n, scorer=scorer, aggregate=aggregate, task=found)
     sampling = _sampling(chosen, temperature, top_p, top_k, min_p, max_tokens, max_step_tokens)
+    _check_scorer(chosen, problems)
     extra = {"limit": limit, "split": split, "data": data, "aggregate": aggregate}
     command = EvalCommand(found, problems, chosen, n, seed, sampling, budget, out, extra)
     raise typer.Exit(command.run(as_json=as_json))
@@ -201,6 +206,13 @@ def _budget(tokens: int | None, scorer_tokens: int | None, flops: float | None, 
     return Budget(tokens, scorer_tokens, flops, seconds)
 
 
+def _check_scorer(chosen: Setup, problems: Sequence[Problem]) -> None:
+    """Let the scorer refuse problems that it cannot judge, where it knows how to."""
+    validate = getattr(chosen.judge, "validate", None)
+    if validate is not None:
+        validate(problems)
+
+
 def _sampling(chosen: Setup, *given: float | None) -> Sampling:
     """The policy's default sampling with what the command line says."""
     names = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "max_step_tokens")
@@ -217,13 +229,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.path.append(os.getcwd())  # for module:function; last, so that it shadows nothing
     try:
         code = app(args=given, prog_name="reason", standalone_mode=False)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         return _say("interrupted", 130)
-    except click.exceptions.Abort:
-        return _say("interrupted", 130)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
+    except COMMAND_LINE_ERROR as error:
+        return _say(f"error: {error.format_message()} (reason --help lists what there is)", error.exit_code)
     except Exception as error:
         if debug:
             raise

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 BUNDLED = "bundled"
 NO_SCORER = "none"
 MODEL_SCORERS = ("process", "outcome")
-RULE_SCORER = "verifier"
+RULES = ("verifier", "arithmetic")
+ORACLE = "oracle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ def setup(
         model: "bundled", a directory, or whatever else `reason.load` takes.
         strategy: A name or `module:function`; None is best_of_n where there is a scorer, else self_consistency.
         n: The budget in whole solutions.
-        scorer: "process", "outcome" (bundled), "verifier" (checkable tasks), a directory, "none"; None is "process" for
-            the bundled model and strategies that judge, else none.
+        scorer: "none", or whatever `reason.load_scorer` takes; None is "process" for the bundled model and strategies
+            that judge, else none.
         aggregate: How a process scorer's step values become one; None is the scorer's own.
         task: What is evaluated; None for a question of the user's own.
 
@@ -92,10 +93,10 @@ def setup(
         raise UsageError(
             f"--aggregate {aggregate} needs a scorer that judges steps: pass --scorer process or a directory"
         )
-    judge = None if wanted is None else find_scorer(wanted, aggregate=aggregate, task=task)
     policy = find_policy(model)
     if PARTIAL in needs and not policy.capabilities.partial:
         raise UsageError(f"{name} extends partial solutions, which {model} cannot: pass --strategy best_of_n")
+    judge = None if wanted is None else find_scorer(wanted, aggregate=aggregate, task=task, policy=policy)
     return Setup(model, name, wanted, policy, search, judge)
 
 
@@ -118,10 +119,11 @@ def find_strategy(name: str, n: int) -> Search:
         raise UsageError(
             f"strategy {name!r} cannot be imported ({error}): check the module and the function's name"
         ) from error
-    search: Search = build(n) if callable(build) else None
+    search = build(n) if callable(build) else None
     if not callable(search):
         raise UsageError(f"strategy {name!r} is not one: it must be a function that takes n and returns a search")
-    return search
+    found: Search = search
+    return found
 
 
 def find_policy(name: str) -> Policy:
@@ -131,26 +133,37 @@ def find_policy(name: str) -> Policy:
     return load(name)
 
 
-def find_scorer(name: str, *, aggregate: str | None = None, task: Task | None = None) -> Scorer:
+def find_scorer(
+    name: str, *, aggregate: str | None = None, task: Task | None = None, policy: Policy | None = None
+) -> Scorer:
     """The scorer of that name, fit for the task.
+
+    Args:
+        name: "verifier" is the task's own rule; for all else see `reason.load_scorer`.
+        aggregate: How a process scorer's step values become one.
+        task: What is evaluated; None for a question of the user's own.
+        policy: What will be scored.
 
     Raises:
         UsageError: There is none, or it cannot judge this task.
     """
-    if name == RULE_SCORER and (task is None or not task.checkable):
-        what = "a question without a task" if task is None else f"the task {task.name}"
-        raise UsageError(
-            f"the scorer {RULE_SCORER!r} checks solutions by rule, and there is no rule for {what}: "
-            f"pass --scorer {scorer_choices(task)}"
-        )
     from reason.scorers import load_scorer
 
-    return load_scorer(name) if aggregate is None else load_scorer(name, aggregate=aggregate)
+    if task is None and name == ORACLE:
+        raise UsageError(
+            f"the scorer {ORACLE!r} needs gold answers, and a question has none: pass --scorer {scorer_choices(None)}"
+        )
+    if task is not None and name in RULES and not task.checkable:
+        raise UsageError(
+            f"the scorer {name!r} checks solutions by rule, and the task {task.name} has no rule: "
+            f"pass --scorer {scorer_choices(task)}"
+        )
+    return load_scorer(name, aggregate=aggregate, policy=policy)
 
 
 def scorer_choices(task: Task | None) -> str:
     """The scorers that can judge the task, for messages."""
-    names = [*MODEL_SCORERS, *([RULE_SCORER] if task is not None and task.checkable else [])]
+    names = [*MODEL_SCORERS, *(RULES[:1] if task is None or task.checkable else ())]
     return f"{', '.join(names)} or a scorer's directory"
 
 

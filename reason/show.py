@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -147,28 +147,28 @@ def _depth_first(tree: Tree) -> Iterator[int]:
 
 
 def _node_text(tree: Tree, node: int) -> Text:
-    step = tree.steps[node]
-    shown = plain(step.text.strip("\n")) if step is not None else ""
-    label = score_text(tree.value[node]) + Text("  ")
-    label.append(shown.replace("\n", " ⏎ ") or "(nothing)", style="bold" if tree.chosen[node] else "")
-    notes = [f"visits {tree.visits[node]}"] if tree.visits[node] else []
-    if tree.copies[node] > 1:
-        notes.append(f"drawn {tree.copies[node]} times")
-    notes.append(_ending(tree, node))
+    told = tree.record(node)
+    label = score_text(math.nan if told["value"] is None else told["value"]) + Text("  ")
+    shown = " ⏎ ".join(line for line in plain(told["text"]).split("\n") if line.strip())
+    label.append(shown or "(nothing)", style="bold" if told["chosen"] else "")
+    notes = [f"visits {told['visits']}"] if told["visits"] else []
+    if told["copies"] > 1:
+        notes.append(f"drawn {told['copies']} times")
+    notes.append(_ending(tree, node, told))
     return label + Text("  " + " · ".join(note for note in notes if note), style="dim")
 
 
-def _ending(tree: Tree, node: int) -> str:
+def _ending(tree: Tree, node: int, told: Mapping[str, Any]) -> str:
     """Why nothing follows the node; empty where something does."""
-    if tree.expanded[node]:
+    if any(True for _ in tree.children(node)):
         return ""
     step = tree.steps[node]
     finish = step.finish if step is not None else Finish.STEP
     if finish is Finish.ERROR and step is not None:
         return plain(f"failed: {step.error}")
     if finish is not Finish.STEP:
-        return ENDINGS[finish] + (" (the answer)" if tree.chosen[node] else "")
-    return "pruned" if tree.pruned[node] else "never extended"
+        return ENDINGS[finish] + (" (the answer)" if told["chosen"] else "")
+    return "pruned" if told["pruned"] else "never extended"
 
 
 def _vote_tree(outcome: Outcome) -> RichTree:

@@ -10,8 +10,8 @@ import pytest
 
 import reason.resolve
 from reason.cli import main
-from reason.policies.fake import FakePolicy, FakeScorer, without_partial
-from reason.types import Capabilities, Path, Sampling, Step
+from reason.policies.fake import FakePolicy, FakeScorer
+from reason.types import Capabilities, Finish, Path, Sampling, Step
 
 QUESTION = "2 + 3 + 4 + 5"
 SUMMARY = (
@@ -25,7 +25,6 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fake policy and scorer stand in for the bundled ones."""
     monkeypatch.setattr(reason.resolve, "find_policy", lambda name: FakePolicy())
     monkeypatch.setattr("reason.scorers.load_scorer", lambda name, **_: FakeScorer())
-    monkeypatch.syspath_prepend(str(pathlib.Path(__file__).parent))
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -53,7 +52,7 @@ def test_solve_json_is_one_object(capsys: pytest.CaptureFixture[str], strategy: 
     assert (data["n"], data["seed"], data["model"]) == (8, 3, "bundled")
     assert data["scorer"] == (None if strategy in ("cot", "self_consistency") else "process")
     assert data["generated_tokens"] > 0
-    assert data["answer"] == data["steps"][-1]["text"].removeprefix("Answer: ")
+    assert data["steps"][-1]["text"].endswith(f"Answer: {data['answer']}")
     assert 0 <= data["confidence"] <= 1
 
 
@@ -93,7 +92,7 @@ class _Hostile:
     capabilities = Capabilities("hostile")
 
     async def extend(self, paths: Sequence[Path], sampling: Sampling) -> list[Step]:
-        return [Step("[bold]\x1b[2Jcleared[/bold]\nAnswer: [link=file:///x]7", finish="stop") for _ in paths]  # type: ignore[arg-type]
+        return [Step("[bold]\x1b[2Jcleared[/bold]\nAnswer: [blink]7", finish=Finish.STOP) for _ in paths]
 
 
 def test_model_text_cannot_reach_the_terminal(
@@ -108,7 +107,18 @@ def test_model_text_cannot_reach_the_terminal(
 
 def test_eval_ends_with_one_json_object(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
     code, out, _ = told(
-        capsys, "eval", "toy:TASK", "--strategy", "best_of_n", "--n", "4", "--limit", "6", "--out", str(tmp_path / "r"), "--json"
+        capsys,
+        "eval",
+        "toy:TASK",
+        "--strategy",
+        "best_of_n",
+        "--n",
+        "4",
+        "--limit",
+        "6",
+        "--out",
+        str(tmp_path / "r"),
+        "--json",
     )
     data = json.loads(out.splitlines()[-1])
     assert code == 0
@@ -172,13 +182,16 @@ WRONG = {
     "unknown command": (("slove", QUESTION), "No such command"),
     "empty question": (("solve", "  "), "the question is empty"),
     "n = 0": (("solve", QUESTION, "--n", "0"), "--n 1 or more"),
-    "n of a wrong type": (("solve", QUESTION, "--n", "many"), "not a valid int"),
+    "n of a wrong type": (("solve", QUESTION, "--n", "many"), "valid int"),
     "budget 0": (("solve", QUESTION, "--budget-tokens", "0"), "--budget-tokens"),
     "budget not a number": (("solve", QUESTION, "--budget-seconds", "nan"), "--budget-seconds"),
     "negative temperature": (("solve", QUESTION, "--temperature", "-1"), "temperature"),
     "no scorer for best-of-n": (("solve", QUESTION, "--strategy", "best_of_n", "--scorer", "none"), "--scorer"),
-    "scorer for a strategy without": (("solve", QUESTION, "--strategy", "cot", "--scorer", "process"), "uses no scorer"),
-    "rule scorer without a task": (("solve", QUESTION, "--scorer", "verifier"), "--scorer process"),
+    "scorer for a strategy without": (
+        ("solve", QUESTION, "--strategy", "cot", "--scorer", "process"),
+        "uses no scorer",
+    ),
+    "oracle without gold answers": (("solve", QUESTION, "--scorer", "oracle"), "--scorer process"),
     "rule scorer for a task without rules": (("eval", "toy:TASK", "--scorer", "verifier"), "the task toy"),
     "aggregate without a scorer": (("solve", QUESTION, "--strategy", "cot", "--aggregate", "min"), "needs a scorer"),
     "unknown task": (("eval", "gsm9k"), "gsm8k"),
@@ -202,7 +215,7 @@ def test_wrong_use_is_one_clear_line_and_exit_code_2(capsys: pytest.CaptureFixtu
 def test_a_policy_that_cannot_continue_is_refused_for_step_strategies(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reason.resolve, "find_policy", lambda name: without_partial(FakePolicy()))
+    monkeypatch.setattr(reason.resolve, "find_policy", lambda name: FakePolicy(partial=False))
     code, _, err = told(capsys, "solve", QUESTION, "--strategy", "beam")
     assert code == 2
     assert "best_of_n" in err
@@ -236,7 +249,9 @@ def test_running_out_of_memory_says_what_to_do(
 def test_a_strategy_of_ones_own_runs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
-    (tmp_path / "mine_for_cli.py").write_text("from reason.search import best_of_n\ndef build(n):\n    return best_of_n(n)\n")
+    (tmp_path / "mine_for_cli.py").write_text(
+        "from reason.search import best_of_n\ndef build(n):\n    return best_of_n(n)\n"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [*__import__("sys").path])
     code, out, _ = told(capsys, "solve", QUESTION, "--strategy", "mine_for_cli:build", "--n", "3", "--json")

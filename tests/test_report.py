@@ -11,7 +11,9 @@ from reason.evals.report import DARK, LIGHT, SERIES_COLOURS, Point, Report, Seri
 
 pytest.importorskip("matplotlib")
 
-CURVE = Series("best-of-k", tuple(Point(60.0 * k, 0.4 + 0.02 * k, 0.3 + 0.02 * k, 0.5 + 0.02 * k) for k in range(1, 17)))
+CURVE = Series(
+    "best-of-k", tuple(Point(60.0 * k, 0.4 + 0.02 * k, 0.3 + 0.02 * k, 0.5 + 0.02 * k) for k in range(1, 17))
+)
 POINT = Series("beam <4 & 4>", (Point(900, 0.8, 0.7, 0.9),))
 TABLE = Table("What <came> out", ("strategy", "accuracy"), (("best & brightest", "72.0 %"),))
 
