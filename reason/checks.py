@@ -17,6 +17,7 @@ def check_run(
     sampling: Sampling,
     budget: Budget,
     *,
+    seed: int,
     concurrency: int,
     retries: int,
 ) -> None:
@@ -34,6 +35,8 @@ def check_run(
     if budget.flops is not None and not policy.capabilities.parameters:
         name = policy.capabilities.name
         raise UsageError(f"budget flops needs a policy that knows its parameter count, and {name} does not; use tokens")
+    if not isinstance(seed, int):
+        raise UsageError(f"seed is {seed!r}; it must be a whole number")
     if not _whole(concurrency, 1):
         raise UsageError(f"concurrency is {concurrency!r}; it is how many problems are open at once, at least 1")
     if not _whole(retries):
@@ -97,8 +100,8 @@ def check_sampling(sampling: object) -> None:
             _whole(sampling.max_step_tokens) and sampling.max_step_tokens >= 1,
             "a whole number above 0",
         ),
-        ("stop", isinstance(sampling.stop, tuple), "a tuple of strings"),
-        ("step_end", isinstance(sampling.step_end, tuple), "a tuple of strings"),
+        ("stop", _texts(sampling.stop), "a tuple of strings, none of them empty"),
+        ("step_end", _texts(sampling.step_end), "a tuple of strings, none of them empty"),
     )
     for name, fine, allowed in rules:
         if not fine:
@@ -107,3 +110,7 @@ def check_sampling(sampling: object) -> None:
 
 def _whole(value: object, least: int = 0) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(text, str) and text for text in value)

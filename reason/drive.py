@@ -213,10 +213,9 @@ class Driver:
         """Extend in as many waves as the budget needs: one where it is ample."""
         meter, count = job.meter, len(order.paths)
         steps: list[Step | None] = [None] * count
-        prefills = self._prefills(order.paths)
         start = 0
         while start < count:
-            admitted, cap = meter.admit_extend(order.limits[start:], prefills[start:])
+            admitted, cap = meter.admit_extend(order.limits[start:], self._prefills(order.paths[start:]))
             if not admitted:
                 meter.hit = True
                 steps[start] = REFUSED
@@ -236,7 +235,7 @@ class Driver:
         return [CANCELLED if step is None else step for step in steps]
 
     def _prefills(self, paths: Sequence[Path]) -> list[int]:
-        """Most tokens that may have to be prefilled for each path; copies of one path share them."""
+        """Most tokens that one call may have to prefill for each path; copies of one path share them."""
         if self._budget.flops is None:
             return [0] * len(paths)
         prompt = getattr(self._policy, "prompt_tokens", _question_bytes)(paths[0].problem)

@@ -29,6 +29,7 @@ from reason.work import Search
 
 SAMPLING = Sampling()
 UNLIMITED = Budget()
+POLL_SECONDS = 0.1
 
 
 def solve(
@@ -105,7 +106,7 @@ async def asolve(
 ) -> list[Outcome]:
     """`solve` for callers that have an event loop. Cancelling it cancels what is in flight."""
     problems = list(problems)
-    check_run(problems, policy, search, scorer, sampling, budget, concurrency=concurrency, retries=retries)
+    check_run(problems, policy, search, scorer, sampling, budget, seed=seed, concurrency=concurrency, retries=retries)
     caller = Caller(policy, scorer, retries=retries, seed=seed)
     outcomes: dict[int, Outcome] = {}
     with Progress(progress, len(problems)) as bar:
@@ -133,7 +134,7 @@ async def asolve(
 
 
 def _run_in_thread(run: Coroutine[Any, Any, list[Outcome]]) -> list[Outcome]:
-    """Run beside an event loop that is already running in this thread; Ctrl-C here cancels it there."""
+    """Run beside the event loop that is running in this thread; Ctrl-C or a cancellation here cancels it there."""
     outcomes = list[Outcome]()
     errors = list[BaseException]()
     started = threading.Event()
@@ -153,9 +154,13 @@ def _run_in_thread(run: Coroutine[Any, Any, list[Outcome]]) -> list[Outcome]:
             errors.append(error)
 
     thread = threading.Thread(target=target, name="reason-solve")
+    caller = asyncio.current_task()
     thread.start()
     try:
-        thread.join()
+        while thread.is_alive():
+            thread.join(POLL_SECONDS)
+            if caller is not None and caller.cancelling():
+                raise asyncio.CancelledError
     except BaseException:
         started.wait()
         loop, task = handle[0]

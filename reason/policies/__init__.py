@@ -49,7 +49,7 @@ def load(name: str | os.PathLike[str], **options: Any) -> Policy:
             raise UsageError("the bundled model is missing from this installation; install reason-toolkit again")
         return _from_pretrained(str(BUNDLED), options)
     folder = Path(text).expanduser()
-    if folder.is_dir():
+    if text and folder.is_dir():
         if not (folder / "config.json").is_file():
             raise UsageError(f"the directory {text!r} holds no model (no config.json); pass {FORMS}")
         return _from_pretrained(str(folder), options)

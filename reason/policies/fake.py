@@ -8,9 +8,9 @@ or the right one plus 1, 2, … `branch - 1`, equally likely. Hence, for T terms
 - the optimum is the path without a wrong line, sampled with probability accuracy ** (T - 1);
 - errors are never negative and carry along, so a solution with a wrong line never reaches the gold answer.
 
-Tokens are bytes (`ord`) and `EOS` is 256, so a line's tokens are its UTF-8 bytes. All the uncertainty of a line lies on
-the first byte of its result: that token has the choice's log-probability, every other token 0. Each draw depends on
-`path.seed` and the path's text alone, never on the batch.
+Tokens are bytes (`ord`) and `EOS` is 256, so a line's tokens are its UTF-8 bytes; each has its exact conditional
+log-probability, so a line's tokens add up to the choice's. Each draw depends on `path.seed` and the path's text alone,
+never on the batch.
 
     >>> from reason.policies.fake import FakePolicy, FakeScorer, fake_problems
     >>> problem = fake_problems(1)[0]
@@ -182,11 +182,12 @@ class FakePolicy:
         whole, _, begun = text.rpartition("\n")
         options = self.choices(question, whole + "\n" if whole else "")
         options = [(line[len(begun) :], odds) for line, odds in options if line.startswith(begun)] or [("", 1.0)]
-        total = math.fsum(odds for _, odds in options)
-        line, odds = _choose([(line, odds / total) for line, odds in options], sampling, draw)
-        logprobs = [0.0] * len(line.encode())
-        if logprobs:
-            logprobs[min(max(line.find("= ") + 2, 0), len(logprobs) - 1)] = math.log(odds)
+        line = _choose(options, sampling, draw)
+        left, logprobs = options, list[float]()
+        for end in range(1, len(line) + 1):
+            mass = math.fsum(odds for _, odds in left)
+            left = [option for option in left if option[0][:end] == line[:end]]
+            logprobs.append(math.log(math.fsum(odds for _, odds in left) / mass) if mass else 0.0)
         return line, logprobs
 
 
@@ -207,10 +208,10 @@ class StreamingFakePolicy(FakePolicy):
             self._in_flight -= len(paths)
 
 
-def _choose(options: list[tuple[str, float]], sampling: Sampling, draw: random.Random) -> tuple[str, float]:
+def _choose(options: list[tuple[str, float]], sampling: Sampling, draw: random.Random) -> str:
     ranked = sorted(options, key=lambda option: -option[1])
     if sampling.temperature == 0:
-        return ranked[0]
+        return ranked[0][0]
     weights = [odds ** (1 / sampling.temperature) for _, odds in ranked]
     if sampling.top_k:
         weights = weights[: sampling.top_k]
@@ -218,7 +219,7 @@ def _choose(options: list[tuple[str, float]], sampling: Sampling, draw: random.R
     while nucleus < len(weights) and (nucleus == 0 or math.fsum(weights[:nucleus]) < sampling.top_p * total):
         nucleus += 1
     weights = [weight for weight in weights[:nucleus] if weight >= sampling.min_p * weights[0]]
-    return draw.choices(ranked[: len(weights)], weights)[0]
+    return draw.choices(ranked[: len(weights)], weights)[0][0]
 
 
 class FakeScorer:
