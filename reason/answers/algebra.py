@@ -1,11 +1,11 @@
 """Exact arithmetic on expressions: sums of rational multiples of powers of atoms, and quotients of such sums.
 
-A monomial is a product of atoms with rational exponents, a polynomial a mapping from monomials to Fractions, a `Ratio` a
-quotient of two polynomials. Atoms are strings: `#p` is the prime p under a root, `@…` an opaque term (a function value, a
-root of a sum), anything else a symbol. Roots of integers are split into primes, i squared is -1, exponents add up, and
-quotients are compared by cross-multiplication, so two expressions without opaque atoms are equal exactly if their
-difference is the empty polynomial. Symbols under a root count as positive. Nothing here grows without a bound: `Limit`
-is raised instead.
+A monomial is a product of atoms with rational exponents, a polynomial a mapping from monomials to Fractions, a `Ratio`
+a quotient of two polynomials. Atoms are strings: `#p` is the prime p under a root, `@…` an opaque term (a function
+value, a root of a sum), anything else a symbol. Roots of integers are split into primes, i squared is -1, exponents add
+up, and quotients are compared by cross-multiplication, so two expressions without opaque atoms are equal exactly if
+their difference is the empty polynomial. Symbols under a root count as positive. Nothing here grows without a bound:
+`Limit` is raised instead.
 """
 
 from __future__ import annotations

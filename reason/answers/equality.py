@@ -19,8 +19,9 @@ import time
 
 from reason.answers import exact
 from reason.answers.algebra import Limit
-from reason.answers.forms import Based, Colon, Text, Unread, read
+from reason.answers.forms import read
 from reason.answers.latex import LONGEST, THIN, THOUSANDS, clean
+from reason.answers.shapes import Based, Colon, Text, Unread
 from reason.answers.symbolic import Pool, Reply, default_pool
 from reason.answers.verdict import DEFAULT_RULES, Grade, Rules, Verdict
 
@@ -61,6 +62,8 @@ def _graded(
     if len(pred) > LONGEST:
         return Grade.LIMIT, "exact", f"longer than {LONGEST} characters"
     gold, pred = gold.strip(), pred.strip()
+    if exact.identical(gold, pred, rules):
+        return Grade.CORRECT, "exact", ""
     oracle = _Oracle(pool, symbolic)
     try:
         found = exact.same(gold, pred, rules=rules, decide=oracle)

@@ -12,9 +12,11 @@ from collections.abc import Callable, Hashable, Sequence
 from fractions import Fraction
 from typing import TypeAlias
 
-from reason.answers import algebra, parse
+from reason.answers import algebra, evaluate, parse
 from reason.answers.algebra import Limit, Unreadable
-from reason.answers.forms import (
+from reason.answers.forms import read
+from reason.answers.latex import plain
+from reason.answers.shapes import (
     Assign,
     Based,
     Colon,
@@ -27,9 +29,7 @@ from reason.answers.forms import (
     Text,
     Unread,
     rational,
-    read,
 )
-from reason.answers.latex import plain
 from reason.answers.verdict import DEFAULT_RULES, Rules
 
 Decide: TypeAlias = Callable[[str, str], bool | None]
@@ -61,7 +61,7 @@ def same(gold: str, pred: str, *, rules: Rules = DEFAULT_RULES, decide: Decide =
     """
     if INTEGER.match(gold) and INTEGER.match(pred):
         return int(gold) == int(pred)
-    if gold == pred or _bare(gold, rules) == _bare(pred, rules):
+    if identical(gold, pred, rules):
         return True
     matcher = Matcher(rules, decide)
     result = matcher.match(read(gold), read(pred))
@@ -71,6 +71,11 @@ def same(gold: str, pred: str, *, rules: Rules = DEFAULT_RULES, decide: Decide =
         if matcher.match(first, second):
             return True
     return result
+
+
+def identical(gold: str, pred: str, rules: Rules = DEFAULT_RULES) -> bool:
+    """Whether two answers are the same text up to dressing."""
+    return gold == pred or _bare(gold, rules) == _bare(pred, rules)
 
 
 def key(answer: str) -> Hashable:
@@ -93,18 +98,18 @@ def _bare(answer: str, rules: Rules) -> str:
 
 def _readings(gold: str, pred: str) -> list[tuple[Form, Form]]:
     """Other readings of a comma between digits: a list, or a decimal comma against a plain decimal."""
-    found = []
+    found: list[tuple[Form, Form]] = []
     for text, other, swap in ((gold, pred, False), (pred, gold, True)):
         if not _AMBIGUOUS.match(text) or _AMBIGUOUS.match(other):
             continue
         against = read(other)
         if isinstance(against, Many | Group):
-            pair = (read(text, "separators"), against)
+            reading = read(text, "separators")
         elif isinstance(against, Quantity) and isinstance(against.node, parse.Num) and against.node.places is not None:
-            pair = (read(text, "decimal"), against)
+            reading = read(text, "decimal")
         else:
             continue
-        found.append(pair[::-1] if swap else pair)
+        found.append((against, reading) if swap else (reading, against))
     return found
 
 
@@ -170,7 +175,7 @@ class Matcher:
         return left == right or (not self.rules.case_sensitive and left.casefold() == right.casefold())
 
     def mismatched(self, gold: Form, pred: Form) -> bool | None:
-        """Different kinds are different answers, except where one was read as an interval and the other may be a point."""
+        """Different kinds are different answers; only an expression may still turn out to be a matrix."""
         if isinstance(gold, Text) or isinstance(pred, Text):
             return False
         if isinstance(gold, Matrix) or isinstance(pred, Matrix):
@@ -239,10 +244,8 @@ class Matcher:
 
     def assigned(self, gold: Form, pred: Form) -> bool | None:
         if isinstance(gold, Assign) and isinstance(pred, Assign):
-            equations = [gold.equation, pred.equation]
-            if equations[0] is not None and equations[1] is not None:
-                if self.relations(equations[0], equations[1]):
-                    return True
+            if gold.equation and pred.equation and self.relations(gold.equation, pred.equation):
+                return True
             if gold.name != pred.name and _variable(gold.name) and _variable(pred.name):
                 return False
             return self.match(gold.value, pred.value)
@@ -326,8 +329,8 @@ class Matcher:
         if truth is not None:
             return abs(truth - value) <= Fraction(1, 10**places)
         try:
-            number = parse.approximate(exact.node, POINTS[0])
-            if abs(number - parse.approximate(exact.node, POINTS[1])) > 1e-15 * abs(number):
+            number = evaluate.approximate(exact.node, POINTS[0])
+            if abs(number - evaluate.approximate(exact.node, POINTS[1])) > 1e-15 * abs(number):
                 return False
         except Unreadable:
             return False
@@ -338,7 +341,7 @@ def differ(left: parse.Node, right: parse.Node) -> bool:
     """Whether numbers at some sample point tell two expressions apart."""
     for point in POINTS:
         try:
-            values = parse.approximate(left, point), parse.approximate(right, point)
+            values = evaluate.approximate(left, point), evaluate.approximate(right, point)
         except Unreadable:
             continue
         if abs(values[0] - values[1]) > TOLERANCE * max(abs(values[0]), abs(values[1])):

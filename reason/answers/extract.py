@@ -2,13 +2,13 @@ r"""Finding the final answer in what a model wrote.
 
 Text before the last `</think>` is dropped; then, in this order:
 
-1. the last balanced `\boxed{…}`; boxes that stand together ("`\boxed{1}` and `\boxed{2}`") are one list; a "final answer is
-   X" written after the box replaces it;
+1. the last balanced `\boxed{…}`; boxes that stand together ("`\boxed{1}` and `\boxed{2}`") are one list; a "final
+   answer is X" written after the box replaces it;
 2. the last "answer is X" or "Answer: X";
 3. the last `#### X`;
 4. a text that is nothing but an answer;
-5. the last math span or number of the text, whichever ends later. Inline math must stand on one line, and a number inside a
-   LaTeX argument is not a number of the text.
+5. the last math span or number of the text, whichever ends later. Inline math must stand on one line, and a number
+   inside a LaTeX argument is not a number of the text.
 
 Strict mode accepts a box only. Every scan is linear; only the last 20,000 characters are read.
 """
@@ -43,8 +43,8 @@ NOTHING = Extracted(None, "none")
 
 _BOX = re.compile(r"\\?(?:begin)?f?boxed\s*(?=\{)|\\framebox\s*(?=\{)|\\fbox\s*(?=\{)")
 _MARKER = re.compile(
-    r"\banswers?\b\**(?:\s*\([^()\n]{0,30}\))?\s*(?:is|are|=|:|would be|must be)\**(?:\s*:)?|\bthe answer to (?:the|this) \w+ is|"
-    r"答案(?:是|为|：|:)?|réponse(?: est| :|:)?",
+    r"\banswers?\b\**(?:\s*\([^()\n]{0,30}\))?\s*(?:is|are|=|:|would be|must be)\**(?:\s*:)?"
+    r"|\bthe answer to (?:the|this) \w+ is|答案(?:是|为|：|:)?|réponse(?: est| :|:)?",
     re.IGNORECASE,
 )
 _FINAL = re.compile(r"final answer(?: is)?\s*:?\**\s*", re.IGNORECASE)
@@ -68,7 +68,8 @@ _WORD = re.compile(r"(?<![\w\\])[A-Za-z][a-z]+(?:'[a-z]+)?(?![\w({^])")
 _NOT_PROSE = frozenset("and or sin cos tan cot sec csc log ln exp sqrt pi max min mod gcd lcm inf infty".split())
 _VERB = re.compile(r"\s(?:is|are|equals|be|was|were|gives|get)\s+(?:exactly|equal to|approximately|about|only)?\s*")
 _PROSE = re.compile(
-    r"[,;]?\s+(?:because|since|as|which|so|for|when|where|after|before|in total|if|but|that|with|from|each|per|left|more)\b.*"
+    r"[,;]?\s+(?:because|since|as|which|so|for|when|where|after|before|in total|if|but|that|with|from|each|per|left"
+    r"|more)\b.*"
 )
 _PERCENT = re.compile(r"\s*(?:\$|\\\))?\s*(?:\\?%|percent\b|pct\b)")
 

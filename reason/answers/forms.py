@@ -1,5 +1,7 @@
-"""Reading an answer's structure: lists, sets, unions, tuples, intervals, matrices, equations, inequalities, ratios, times,
-numbers in a base, quantities with units, and text.
+"""Reading an answer's structure.
+
+Lists, sets, unions, tuples, intervals, matrices, equations, inequalities, ratios, times, numbers in a base, quantities
+with units, and text.
 
 `read` never fails on what it does not know: that becomes `Unread`, which only the symbolic tier can compare. It raises
 `Limit` on what no tier should touch.
@@ -9,108 +11,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 from itertools import product
-from typing import TypeAlias
 
-from reason.answers import algebra, parse
+from reason.answers import algebra, evaluate, parse
 from reason.answers.algebra import Ratio, Unreadable
 from reason.answers.latex import clean, is_word, plain, tokenize
+from reason.answers.names import is_name, name_of
+from reason.answers.shapes import (
+    Assign,
+    Based,
+    Colon,
+    Form,
+    Group,
+    Many,
+    Matrix,
+    Quantity,
+    Relation,
+    Text,
+    Unread,
+)
 from reason.answers.units import CURRENCIES, unit_of
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Words; `text` is without dressing."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """An expression with a unit; `percent` values are as written, not divided by 100."""
-
-    node: parse.Node
-    ratio: Ratio
-    unit: str = ""
-    percent: bool = False
-    source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Based:
-    """A number written in a base."""
-
-    digits: str
-    base: int
-
-
-@dataclass(frozen=True, slots=True)
-class Colon:
-    """A ratio or a time."""
-
-    parts: tuple[Form, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A tuple, point or interval, told apart by its brackets."""
-
-    left: str
-    right: str
-    items: tuple[Form, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Many:
-    """Several answers: "list" (bare), "set" (in braces), "union" (of intervals) or "all" (of relations)."""
-
-    kind: str
-    items: tuple[Form, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Matrix:
-    """Rows of entries."""
-
-    rows: tuple[tuple[Form, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """`difference op 0`, with op one of =, <, <=, !=."""
-
-    op: str
-    difference: Ratio
-    source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Assign:
-    """`name = value`; `equation` is the same as a relation, where both sides are expressions."""
-
-    name: str
-    value: Form
-    equation: Relation | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """What this tier cannot read, and why."""
-
-    text: str
-    reason: str
-
-
-Form: TypeAlias = Text | Quantity | Based | Colon | Group | Many | Matrix | Relation | Assign | Unread
 
 _SEPARATORS = frozenset((",", ";", r"\and", r"\or", r"\quad"))
 _COMPARISONS = {"<": "<", ">": ">", r"\le": "<=", r"\ge": ">=", r"\ne": "!=", "=": "="}
 _MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix smallmatrix array".split())
 _BASED = re.compile(
-    r"\(?([0-9A-Z]*\d[0-9A-Z]*)\)?_\s*\{?\s*(?:\\text(?:rm)?\{|\\mathrm\{)?\s*(\d{1,2}|two|three|four|five|six|seven|eight|nine|ten)\s*\}*\Z"
+    r"\(?(-?[0-9A-Z.]*\d[0-9A-Z]*)\)?_\s*\{?\s*(?:\\text(?:rm)?\{|\\mathrm\{)?\s*"
+    r"(\d{1,2}|two|three|four|five|six|seven|eight|nine|ten)\s*\}*\Z"
 )
 _BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _OPENING = {"(": 1, "[": 1, "{": 1, r"\{": 1, ")": -1, "]": -1, "}": -1, r"\}": -1}
@@ -132,7 +60,8 @@ def read(answer: str, commas: str = "thousands") -> Form:
     based = _BASED.match(text)
     if based:
         base = int(_BASES.get(based[2], 0) or based[2])
-        return Based(based[1].lstrip("0") or "0", base)
+        sign = "-" if based[1].startswith("-") else ""
+        return Based(sign + (based[1].lstrip("-0") or "0"), base)
     words = plain(text)
     if _WORDS.match(words) and is_word(words.replace(" ", "").replace("-", "").replace("'", "")):
         separated = re.search(r"\b(?:and|or)\b", words)
@@ -332,7 +261,7 @@ def _has_symbols(tokens: Sequence[str]) -> bool:
 
 def _relation(op: str, left: Sequence[str], right: Sequence[str]) -> Relation | None:
     try:
-        sides = [parse.exact(parse.parse(side)) for side in (left, right)]
+        sides = [evaluate.exact(parse.parse(side)) for side in (left, right)]
     except Unreadable:
         return None
     if op in (">", ">="):
@@ -396,40 +325,10 @@ def _quantity(tokens: Sequence[str]) -> Form:
             return Text(plain(" ".join(token.lstrip('"') for token in tokens)))
         raise Unreadable("words inside an expression")
     node = parse.parse(tokens)
-    return Quantity(node, parse.exact(node), "" if unit == "%" else unit, unit == "%", source_of(tokens))
+    return Quantity(node, evaluate.exact(node), "" if unit == "%" else unit, unit == "%", source_of(tokens))
 
 
 def source_of(tokens: Sequence[str]) -> str:
     """Tokens as LaTeX again."""
     names = {r"\asin": r"\arcsin", r"\acos": r"\arccos", r"\atan": r"\arctan", "*": r"\cdot"}
     return " ".join(names.get(token, token) for token in tokens)
-
-
-def name_of(tokens: Sequence[str]) -> str:
-    """A left-hand side as one name."""
-    return "".join(token for token in tokens if token not in ("{", "}"))
-
-
-_SCRIPTS = re.compile(r"_(?:\{[^{}]*\}|\\?\w+)|'|\^\{?\\prime\}?")
-_WRAPPERS = re.compile(r"\\(?:overline|bar|hat|vec|angle|triangle|Delta|overrightarrow|min|max|text)\b")
-_NAME = r"(?:[A-Za-z]|\\[A-Za-z]+|[A-Z]{2,6}|T+|\|[A-Z]{2}\||[A-Za-z]\([^()+*/=]*\)|[A-Z][a-z]?)"
-_NAMES = re.compile(
-    rf"{_NAME}(?::{_NAME})*\Z|\((?:{_NAME},)+{_NAME}\)\Z|\\frac\{{[A-Z]{{1,3}}\}}\{{[A-Z]{{1,3}}\}}\Z|{_NAME}(?:,{_NAME})+\Z"
-)
-
-
-def is_name(tokens: Sequence[str]) -> bool:
-    """Whether a left-hand side only names the answer (`x`, `f(2)`, `AB`, `(p, q)`), so that the right-hand side is it."""
-    joined = "".join("T" if token[0] == '"' else token for token in tokens if token != r"\quad")
-    if len(joined) > 80:
-        return False
-    stripped = _SCRIPTS.sub("", joined)
-    stripped = _WRAPPERS.sub("", stripped)
-    if stripped.startswith("{") and stripped.endswith("}"):
-        stripped = stripped[1:-1]
-    return bool(_NAMES.match(stripped)) and stripped not in ("\\pi", "\\infty")
-
-
-def rational(form: Form) -> Fraction | None:
-    """The value of a plain rational number."""
-    return form.ratio.rational if isinstance(form, Quantity) and not form.unit and not form.percent else None

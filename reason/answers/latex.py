@@ -26,7 +26,7 @@ _CHARACTERS = str.maketrans(
         "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "≤": r"\le ", "≥": r"\ge ",
         "≠": r"\ne ", "≈": r"\approx ", "∞": r"\infty ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "±": r"\pm ",
         "∓": r"\mp ", "∅": r"\emptyset ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "ℝ": r"\mathbb{R}",
-        "\u00a0": " ", "\u202f": " ", "\u2212": "-", "％": "%", "，": ",", "（": "(", "）": ")", "：": ":", "；": ";",
+        "\u00a0": " ", "\u202f": " ", "％": "%", "，": ",", "（": "(", "）": ")", "：": ":", "；": ";",
         "\u200b": "", "\u200e": "", "\u200f": "", "\ufeff": "", "。": ".", "∗": "*", "¢": r"\text{ cents}",
     }
 )  # fmt: skip
@@ -44,9 +44,9 @@ _SYNONYMS = {
     "rangle": ")", "prime": "prime", "rightarrow": "to", "text": "text", "ensuremath": "", "mathop": "", "mathord": "",
 }  # fmt: skip
 _DROPPED = frozenset(
-    "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle scriptstyle limits "
-    "nolimits quad qquad enspace hspace vspace strut hfill null phantom thinspace medspace thickspace middle nonumber "
-    "boxed fbox framebox large Large small normalsize centering noindent label tag star dagger".split()
+    "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle scriptstyle "
+    "limits nolimits quad qquad enspace hspace vspace strut hfill null phantom thinspace medspace thickspace middle "
+    "nonumber boxed fbox framebox large Large small normalsize centering noindent label tag star dagger".split()
 )
 _SPACES = frozenset("quad qquad enspace hfill thinspace medspace thickspace".split())
 _FUNCTIONS = frozenset(
@@ -132,8 +132,8 @@ class _Scanner:
         self.stack: list[str] = []
 
     def run(self) -> list[str]:
-        text = self.text
-        while self.at < len(text):
+        while self.at < len(self.text):
+            text = self.text
             character = text[self.at]
             if character in f" ${THIN}\n":
                 self.at += 1
@@ -161,9 +161,8 @@ class _Scanner:
                 self.stack.pop()
             elif token == "]" or not self.stack:
                 raise Unreadable("unmatched bracket")
-        elif token in ("}", r"\}"):
-            if not self.stack or _OPEN[self.stack.pop()] != token:
-                raise Unreadable("unmatched brace")
+        elif token in ("}", r"\}") and (not self.stack or _OPEN[self.stack.pop()] != token):
+            raise Unreadable("unmatched brace")
         self.tokens.append(token)
 
     def number(self) -> None:
@@ -297,9 +296,7 @@ def is_word(run: str) -> bool:
         return lower in _WORDS2
     if len(set(lower)) == len(lower) and any(set(lower) <= set(group) for group in _TOGETHER):
         return False
-    if run.isupper() and len(run) <= 6:
-        return False
-    return True
+    return not (run.isupper() and len(run) <= 6)
 
 
 def plain(text: str) -> str:

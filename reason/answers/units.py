@@ -1,7 +1,7 @@
 """Units: which trailing words are one, and which spellings are the same one.
 
 The policy: a unit on one side only is dropped; units on both sides must be the same (after spelling), and nothing is
-converted, so 10 cm equals 10 but neither 10 m nor 100 mm. A bare single letter after a number is a variable, not a unit.
+converted, so 10 cm equals 10 but neither 10 m nor 100 mm. A bare single letter after a number is a variable.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _SPELLINGS = {
     "kilometer": "km", "kilometre": "km", "inches": "inch", "in": "inch", "feet": "foot", "ft": "foot", "yd": "yard",
     "mi": "mile", "gram": "g", "kilogram": "kg", "milligram": "mg", "lb": "pound", "lbs": "pound", "oz": "ounce",
     "liter": "l", "litre": "l", "milliliter": "ml", "millilitre": "ml", "sec": "second", "min": "minute",
-    "hr": "hour", "hrs": "hour", "usd": "dollar", "buck": "dollar", "eur": "euro", "gbp": "pound", "p.m": "pm", "a.m": "am",
-    "newton": "n", "joule": "j", "watt": "w", "volt": "v", "hertz": "hz", "mins": "minute", "secs": "second",
+    "hr": "hour", "hrs": "hour", "usd": "dollar", "buck": "dollar", "eur": "euro", "gbp": "pound", "p.m": "pm",
+    "a.m": "am", "newton": "n", "joule": "j", "watt": "w", "volt": "v", "hertz": "hz", "mins": "minute", "secs": "second",
     "rad": "radian", "unit": "", "cent": "¢",
 }  # fmt: skip
 GLUED = frozenset("cm mm km kg mg ml ft yd mi in lb lbs oz hr hrs min sec am pm mph kmh pct deg rad hz usd eur".split())
@@ -26,7 +26,7 @@ _POWERS = {"square": "^2", "sq": "^2", "cubic": "^3", "cu": "^3"}
 
 
 def unit_of(tokens: list[str]) -> tuple[list[str], str]:
-    """Split trailing unit tokens off an expression; returns what is left and the unit ("" for none, "%" for percent)."""
+    """Split trailing unit tokens off an expression: what is left, and the unit ("" for none, "%" for percent)."""
     end = len(tokens)
     if tokens and tokens[-1] in CURRENCIES:
         return tokens[:-1], CURRENCIES[tokens[-1]]

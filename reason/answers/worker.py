@@ -1,9 +1,9 @@
 """The process in which Math-Verify runs: JSON lines in, JSON lines out, one comparison at a time.
 
-Started by `reason.answers.symbolic` as a script of its own, so that it imports nothing of this package. It limits its own
-memory, may not write files, ends when its input ends, and is killed by its parent when it takes too long; its alarm is
-only for the case that the parent has died. Math-Verify's own timeouts are off. Model text is parsed by its LaTeX grammar
-alone (`LatexExtractionConfig`), never by its plain-expression extractor, which calls sympy's `parse_expr`.
+Started by `reason.answers.symbolic` as a script of its own, so that it imports nothing of this package. It limits its
+own memory, may not write files, ends when its input ends, and is killed by its parent when it takes too long; its alarm
+is only for the case that the parent has died. Math-Verify's own timeouts are off. Model text is parsed by its LaTeX
+grammar alone (`LatexExtractionConfig`), never by its plain-expression extractor, which calls sympy's `parse_expr`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,101 @@
+"""The shapes an answer can have, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeAlias
+
+from reason.answers.algebra import Ratio
+from reason.answers.parse import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Words; `text` is without dressing."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """An expression with a unit; `percent` values are as written, not divided by 100."""
+
+    node: Node
+    ratio: Ratio
+    unit: str = ""
+    percent: bool = False
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Based:
+    """A number written in a base."""
+
+    digits: str
+    base: int
+
+
+@dataclass(frozen=True, slots=True)
+class Colon:
+    """A ratio or a time."""
+
+    parts: tuple[Form, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A tuple, point or interval, told apart by its brackets."""
+
+    left: str
+    right: str
+    items: tuple[Form, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """Several answers: "list" (bare), "set" (in braces), "union" (of intervals) or "all" (of relations)."""
+
+    kind: str
+    items: tuple[Form, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Rows of entries."""
+
+    rows: tuple[tuple[Form, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """`difference op 0`, with op one of =, <, <=, !=."""
+
+    op: str
+    difference: Ratio
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """`name = value`; `equation` is the same as a relation, where both sides are expressions."""
+
+    name: str
+    value: Form
+    equation: Relation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What this tier cannot read, and why."""
+
+    text: str
+    reason: str
+
+
+Form: TypeAlias = Text | Quantity | Based | Colon | Group | Many | Matrix | Relation | Assign | Unread
+
+
+def rational(form: Form) -> Fraction | None:
+    """The value of a plain rational number."""
+    return form.ratio.rational if isinstance(form, Quantity) and not form.unit and not form.percent else None
