@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
 import torch
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
+from reason.prompts import Prompt
 from reason.scorers.outcome import Conversation, OutcomeScorer
 from reason.scorers.process import ProcessScorer, aggregation
 from reason.scorers.reader import Reader
 from reason.scorers.render import Format, Lines, Speller
 from reason.scorers.store import READ_AT, Loaded, load_classifier, load_own, read_json
-from reason.types import Policy, Problem, Scorer, UsageError
+from reason.types import Policy, Scorer, UsageError
 
 CLASSIFIERS: Mapping[str, tuple[str, Any]] = {
     "process-classifier": ("ForTokenClassification", AutoModelForTokenClassification),
@@ -88,14 +88,12 @@ def assemble(
         raise UsageError(
             f"the tokenizer of {name} names no end-of-sequence token, which closes a solution: set eos_token"
         )
+    prompt = prompt_of(loaded)
     form: Format
-    chat = getattr(loaded.tokenizer, "chat_template", None) is not None and "prompt" not in loaded.settings
-    if chat and kind == "outcome-classifier":
-        form = Conversation(speller, loaded.config.get_text_config().pad_token_id)
+    if prompt.chat and kind == "outcome-classifier":
+        form = Conversation(speller, prompt, loaded.config.get_text_config().pad_token_id)
     else:
-        settings = loaded.settings.get("prompt", {})
-        step_end = tuple(settings.get("step_end", ("\n",)))
-        form = Lines(speller, prompt_of(settings, speller, chat=chat), step_end, closed=own)
+        form = Lines(speller, prompt, prompt.step_end, closed=own)
     reader = Reader(loaded.backbone, loaded.head, memory_gib=memory_gib)
     if kind.startswith("process"):
         return ProcessScorer(reader, form, aggregate=aggregate, name=name)
@@ -109,18 +107,9 @@ def same_tokenizer(tokenizer: Any, policy: Policy | None) -> bool:
     return mine is not None and theirs is not None and bool(mine.to_str() == theirs.to_str())
 
 
-def prompt_of(settings: Mapping[str, Any], speller: Speller, *, chat: bool) -> Callable[[Problem], tuple[int, ...]]:
-    """How a question is laid out before its solution, as tokens."""
-    template = str(settings.get("template", "{question}\n"))
-
-    def text(problem: Problem) -> str:
-        if not chat:
-            return template.replace("{question}", problem.question)
-        messages = [{"role": "user", "content": problem.question}]
-        return str(speller.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
-
-    @lru_cache(maxsize=1024)
-    def tokens(question: str) -> tuple[int, ...]:
-        return speller.encode(text(Problem("", question)))
-
-    return lambda problem: tokens(problem.question)
+def prompt_of(loaded: Loaded) -> Prompt:
+    """What reason.json says, else the question alone, through the tokenizer's chat template if it has one."""
+    if "prompt" in loaded.settings:
+        return Prompt.from_dict(loaded.settings["prompt"])
+    chat = bool(getattr(loaded.tokenizer, "chat_template", None))
+    return Prompt(template="{question}" if chat else "{question}\n", chat=chat)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reason.prompts import Prompt
 from reason.scorers.reader import Reader, Rows
 from reason.scorers.render import Format, Rendered, Speller, Values, judge_paths, probability
 from reason.types import Path, Problem, Score, UsageError
@@ -62,10 +63,12 @@ class Conversation:
 
     Attributes:
         speller: The scorer's tokenizer, with a chat template.
+        prompt: How the question is asked, as a chat.
         padding: The model's padding token, or None: as transformers does, the last other token is read.
     """
 
     speller: Speller
+    prompt: Prompt
     padding: int | None = None
 
     def render(self, path: Path) -> Rendered:
@@ -102,6 +105,6 @@ class Conversation:
         return kept
 
     def _apply(self, problem: Problem, solution: str) -> str:
-        messages = [{"role": "user", "content": problem.question}, {"role": "assistant", "content": solution}]
+        messages = [*self.prompt.messages(problem.question), {"role": "assistant", "content": solution}]
         tokenizer: Any = self.speller.tokenizer
         return str(tokenizer.apply_chat_template(messages, tokenize=False))

@@ -17,8 +17,9 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from reason.prompts import Prompt
 from reason.scorers.reader import Reader, Rows
-from reason.types import Finish, Path, Problem, Score, Step
+from reason.types import Finish, Path, Score, Step
 
 Values: TypeAlias = NDArray[np.float64]
 """Values in [0, 1]: [reads]."""
@@ -77,9 +78,13 @@ class Speller:
         self._special = frozenset((*tokenizer.all_special_ids, *eos))
         self._pieces: dict[int, str] = {}
         self.encode = lru_cache(maxsize=4096)(self._encode)
+        self.question = lru_cache(maxsize=1024)(self._question)
 
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def _question(self, prompt: Prompt, question: str) -> tuple[int, ...]:
+        return tuple(prompt.render(question, self.tokenizer))
 
     def piece(self, token: int) -> str:
         """The text of one token; empty for special ones."""
@@ -138,19 +143,19 @@ class Lines:
 
     Attributes:
         speller: The scorer's tokenizer.
-        prompt: Problem -> prompt tokens.
+        prompt: How a question is laid out before its solution.
         step_end: Strings that end a line inside a step.
         closed: Whether a complete solution ends with the end-of-sequence token.
     """
 
     speller: Speller
-    prompt: Callable[[Problem], tuple[int, ...]]
+    prompt: Prompt
     step_end: tuple[str, ...] = ("\n",)
     closed: bool = False
 
     def render(self, path: Path) -> Rendered:
         """The prompt's and the steps' tokens, and every line's last position."""
-        tokens = list(self.prompt(path.problem))
+        tokens = list(self.speller.question(self.prompt, path.problem.question))
         reads = []
         for step in path.steps:
             own = self.speller.step(step)

@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
+from reason.prompts import Prompt
 from reason.types import UsageError
 
 READ_AT = {"process": "step_end", "outcome": "end"}
@@ -92,7 +93,7 @@ def save_scorer(
         The directory.
 
     Raises:
-        UsageError: Unknown kind, or a head that is not [1, width].
+        UsageError: Unknown kind, a prompt that `Prompt` does not take, or a head that is not [1, width].
     """
     if kind not in READ_AT:
         raise UsageError(f"a scorer is of kind {' or '.join(map(repr, READ_AT))}, not {kind!r}")
@@ -103,6 +104,7 @@ def save_scorer(
             f"the head has the weight {list(head.weight.shape)} and {'a' if head.bias is not None else 'no'} bias; "
             f"this backbone needs nn.Linear({width}, 1) with a bias"
         )
+    asked = Prompt.from_dict(prompt).to_dict()
     folder = FilePath(directory)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {f"model.{name}": tensor for name, tensor in backbone.state_dict().items()}
@@ -113,7 +115,7 @@ def save_scorer(
     stored.pop("_name_or_path", None)
     _write_json(folder / "config.json", stored)
     tokenizer.save_pretrained(folder)
-    settings = {"scorer": kind, "prompt": dict(prompt), "read_at": READ_AT[kind], **(extra or {})}
+    settings = {"scorer": kind, "prompt": asked, "read_at": READ_AT[kind], **(extra or {})}
     _write_json(folder / "reason.json", settings)
     return folder
 
@@ -234,10 +236,11 @@ def load_tokenizer(folder: FilePath) -> Any:
     Raises:
         UsageError: There is none.
     """
+    if not any((folder / name).exists() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")):
+        raise UsageError(f"{folder} holds no tokenizer; copy the one it was trained with (tokenizer.json) there")
     kind = PreTrainedTokenizerFast if (folder / "tokenizer.json").exists() else AutoTokenizer
     try:
         return kind.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{folder} holds no tokenizer; copy the one it was trained with (tokenizer.json) there"
-        ) from error
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"the tokenizer in {folder} cannot be read ({reason:.200}); copy it there again") from error
