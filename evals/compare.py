@@ -1,8 +1,8 @@
 """Several strategies on the same problems, paired.
 
-Self-consistency samples n solutions of every problem. Best-of-n and weighted best-of-n judge those same samples and select
-among them, so that they differ by the selection alone; each is charged with the sampling and, where it uses scores, with
-the judging. Beam search and MCTS sample for themselves, with n as their budget in whole solutions.
+Self-consistency samples n solutions of every problem. Best-of-n and weighted best-of-n judge those same samples and
+select among them, so that they differ by the selection alone; each is charged with the sampling and, where it uses
+scores, with the judging. Beam search and MCTS sample for themselves, with n as their budget in whole solutions.
 """
 
 from __future__ import annotations
@@ -172,6 +172,6 @@ def differences(comparison: Comparison, baseline: str) -> list[Difference]:
             if mine.scored and other.scored
         ]
         if pairs:
-            mean, low, high = paired_bootstrap([mine for mine, _ in pairs], [other for _, other in pairs])
-            found.append(Difference(line.strategy, baseline, mean, low, high))
+            measured = paired_bootstrap([mine for mine, _ in pairs], [other for _, other in pairs])
+            found.append(Difference(line.strategy, baseline, *measured))
     return found

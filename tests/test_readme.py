@@ -1,8 +1,9 @@
 """Every block of the README runs, and prints what stands in the `text` block after it.
 
-Python blocks run in order in one process, shell blocks command by command, both in an empty folder in which `my-model` is a
-model's directory. In a `text` block `…` stands for anything; numbers before a unit of time (`0.4 s`) may differ. What
-would install, clone or take minutes is checked in another way: `make` targets must exist, `reason demo` runs on few problems.
+Python blocks run in order in one process, shell blocks command by command, both in an empty folder in which `my-model`
+is a model's directory. In a `text` block `…` stands for anything; numbers before a unit of time (`0.4 s`) may vary.
+What would install, clone or take minutes is checked in another way: `make` targets must exist, `reason demo` runs on few
+problems.
 """
 
 from __future__ import annotations
@@ -114,7 +115,12 @@ def test_shell_blocks_run_and_print_what_is_shown(block: Block, folder: pathlib.
             continue
         run = SMALLER.get(command, command)
         done_text = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", run], cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
+            ["bash", "-euo", "pipefail", "-c", run],
+            cwd=folder,
+            env=environment(folder),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done_text.returncode == 0, f"README line {block.line}: {command}\n{done_text.stdout}{done_text.stderr}"
         printed += done_text.stdout

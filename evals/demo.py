@@ -1,0 +1,248 @@
+"""`reason demo`: the strategies side by side on the bundled models; a table on the terminal, a report as HTML."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path as FilePath
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from reason.evals.command import interval, percent, version_of
+from reason.evals.compare import (
+    BEAM,
+    BEST,
+    GREEDY,
+    MAJORITY,
+    MCTS,
+    WEIGHTED,
+    Comparison,
+    Difference,
+    Line,
+    compare,
+    differences,
+)
+from reason.evals.metrics import Curve, Samples, curves
+from reason.evals.report import Point, Report, Series, page
+from reason.evals.report import Table as PageTable
+from reason.evals.tasks import Task
+from reason.evals.tasks import load as load_task
+from reason.resolve import find_policy, find_scorer
+from reason.show import json_line
+from reason.types import Sampling, UsageError
+
+TASK = "word_problems"
+VERSIONS = ("reason-toolkit", "torch", "transformers", "numpy")
+COLUMNS = ("strategy", "accuracy", "95 % interval", "generated", "scored", "scored/gen.", "seconds")
+
+
+def labels(n: int) -> dict[str, str]:
+    """What each strategy is called in the tables."""
+    return {
+        GREEDY: "greedy chain of thought",
+        MAJORITY: f"self-consistency-{n}",
+        BEST: f"best-of-{n}",
+        WEIGHTED: f"weighted best-of-{n}",
+        BEAM: "beam 4 × 4" if n == 16 else f"beam, n {n}",
+        MCTS: f"MCTS, n {n}",
+    }
+
+
+def run_demo(*, out: FilePath, limit: int, n: int, seed: int, as_json: bool) -> int:
+    """Compare, print, write `report.html` and `results.json` to `out`; returns the exit code.
+
+    Raises:
+        UsageError: limit or n is below 1.
+    """
+    for name, value in (("limit", limit), ("n", n)):
+        if value < 1:
+            raise UsageError(f"{name} is {value}: pass --{name} 1 or more")
+    console = Console(stderr=as_json)
+    task = load_task(TASK)
+    problems = task.load(limit=limit, seed=seed)
+    policy, scorer = find_policy("bundled"), find_scorer("process")
+    sampling = getattr(policy, "sampling", None) or Sampling()
+    names = labels(n)
+    console.print(
+        f"{len(problems)} held-out word problems, the bundled model, {n} solutions' worth of tokens each",
+        highlight=False,
+    )
+    with Live(console=console, refresh_per_second=4) as live:
+        rows: list[tuple[str, ...]] = []
+
+        def show(running: str, done: int, lines: Sequence[Line]) -> None:
+            rows.extend(_cells(line, names) for line in lines[len(rows) :])
+            live.update(_table(rows, f"{names[running]}: {done} of {len(problems)}"))
+
+        comparison = compare(
+            problems, task.grade, policy=policy, scorer=scorer, n=n, seed=seed, sampling=sampling, on_progress=show
+        )
+        live.update(_table([_cells(line, names) for line in comparison.lines]))
+    against = [*differences(comparison, GREEDY), *differences(comparison, BEST)]
+    console.print(_difference_table(against, names), highlight=False)
+    facts = _facts(comparison, seed, sampling)
+    found = curves(_samples(comparison, task))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text(json.dumps(_data(comparison, against, facts), indent=2) + "\n", "utf-8")
+    (out / "report.html").write_text(page(_report(comparison, found, against, names, facts)), "utf-8")
+    console.print(f"Written: {out / 'report.html'}", highlight=False, soft_wrap=True)
+    if as_json:
+        print(json_line(_data(comparison, against, facts)))
+    return 0
+
+
+def _cells(line: Line, names: Mapping[str, str]) -> tuple[str, ...]:
+    told = line.summary()
+    generated, scored = told["generated_tokens"], told["scored_tokens"]
+    return (
+        names[line.strategy],
+        percent(told["accuracy"]),
+        interval(told["ci95"]),
+        f"{generated:,}",
+        f"{scored:,}",
+        f"{scored / generated:.2f}" if generated and scored else "–",
+        f"{told['seconds']:.1f}",
+    )
+
+
+def _table(rows: Sequence[tuple[str, ...]], running: str = "") -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for index, column in enumerate(COLUMNS):
+        table.add_column(column, justify="right" if index else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return Group(table, Text(running, style="dim")) if running else table
+
+
+def _difference_cells(item: Difference, names: Mapping[str, str]) -> tuple[str, str, str]:
+    return (
+        f"{names[item.strategy]} – {names[item.baseline]}",
+        f"{100 * item.mean:+.1f}",
+        f"{100 * item.low:+.1f} to {100 * item.high:+.1f}",
+    )
+
+
+def _difference_table(found: Sequence[Difference], names: Mapping[str, str]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for index, column in enumerate(("accuracy difference, paired", "points", "95 % interval")):
+        table.add_column(column, justify="right" if index else "left", no_wrap=True)
+    for item in found:
+        table.add_row(*_difference_cells(item, names))
+    return table
+
+
+def _facts(comparison: Comparison, seed: int, sampling: Sampling) -> dict[str, str]:
+    facts = {
+        "task": TASK,
+        "problems": str(len(comparison.samples)),
+        "model": "bundled",
+        "scorer": "process (bundled)",
+        "n": str(comparison.n),
+        "seed": str(seed),
+        "temperature": f"{sampling.temperature:g}",
+        "tokens per solution, at most": str(sampling.max_tokens),
+        "Python": platform.python_version(),
+    }
+    return facts | {name: version_of(name) for name in VERSIONS}
+
+
+def _data(comparison: Comparison, against: Sequence[Difference], facts: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "config": dict(facts),
+        "strategies": [line.summary() for line in comparison.lines],
+        "differences": [asdict(item) for item in against],
+    }
+
+
+def _series(comparison: Comparison, found: Mapping[str, Curve], names: Mapping[str, str]) -> tuple[Series, ...]:
+    """Curves over k = 1 … n from the one run of n, and a point for each strategy that samples for itself."""
+    problems = len(comparison.samples)
+    drawn = sum(record.generated_tokens for record in comparison.line(MAJORITY).records)
+    each = drawn / problems / comparison.n
+    kinds = {"naive": "best-of-k", "weighted": "weighted best-of-k", "majority": "majority of k"}
+    series = [
+        Series(
+            f"{label}, k = 1 … {comparison.n}",
+            tuple(Point(each * k, *row) for k, *row in zip(curve.k, curve.mean, curve.low, curve.high, strict=True)),
+        )
+        for name, label in kinds.items()
+        if (curve := found.get(name)) is not None
+    ]
+    for strategy in (GREEDY, BEAM, MCTS):
+        told = comparison.line(strategy).summary()
+        if told["accuracy"] is not None and told["generated_tokens"]:
+            spent = told["generated_tokens"] / problems
+            series.append(Series(names[strategy], (Point(spent, told["accuracy"], *told["ci95"]),)))
+    return tuple(series)
+
+
+def _report(
+    comparison: Comparison,
+    found: Mapping[str, Curve],
+    against: Sequence[Difference],
+    names: Mapping[str, str],
+    facts: Mapping[str, str],
+) -> Report:
+    problems, n = len(comparison.samples), comparison.n
+    best = comparison.line(BEST).summary()
+    greedy = comparison.line(GREEDY).summary()
+    results = PageTable(
+        f"{problems} held-out problems; tokens and seconds over all of them.",
+        COLUMNS,
+        tuple(_cells(line, names) for line in comparison.lines),
+    )
+    paired = PageTable(
+        "Differences in accuracy on the same problems, in percentage points.",
+        ("strategy – baseline", "points", "95 % interval"),
+        tuple(_difference_cells(item, names) for item in against),
+    )
+    return Report(
+        "Accuracy against tokens, on the bundled model",
+        (
+            f"One small model, {problems} held-out word problems, six ways to spend tokens. Greedy chain of thought "
+            f"answers {percent(greedy['accuracy'])}; choosing the best of {n} samples with the process reward model "
+            f"answers {percent(best['accuracy'])}.",
+        ),
+        _series(comparison, found, names),
+        (results, paired),
+        _notes(comparison, found),
+        facts,
+    )
+
+
+def _notes(comparison: Comparison, found: Mapping[str, Curve]) -> tuple[str, ...]:
+    n = comparison.n
+    weighted = found.get("weighted")
+    how = "exactly" if weighted is None or weighted.exact else "exactly (weighted best-of-k: over random orders)"
+    return (
+        f"Self-consistency drew {n} solutions of every problem. Best-of-{n} and weighted best-of-{n} select among those "
+        "same samples, so the three differ by the selection alone; each is charged with the sampling, and the last two "
+        "with the judging as well. Beam search and MCTS drew their own, with the same budget in whole solutions.",
+        f"The curves are expectations over all subsets of k of the {n} samples, computed {how}; bands and bars are"
+        " 95 % bootstrap intervals over problems. Greedy decoding is not a sample, so its point lies beside the curves.",
+        "Scored tokens are those that passed through the process reward model; a token passes once, and a prompt once "
+        "a problem.",
+    )
+
+
+def _samples(comparison: Comparison, task: Task) -> list[Samples]:
+    """Each problem's samples for `curves`; a sample that failed counts as one without an answer."""
+    rows = []
+    for outcome in comparison.samples:
+        kept = outcome.candidates
+        missing = comparison.n - len(kept)
+        rows.append(
+            Samples(
+                tuple(item.answer for item in kept) + (None,) * missing,
+                tuple(task.grade(outcome.problem, item.path.text).correct for item in kept) + (False,) * missing,
+                tuple(item.score for item in kept) + (math.nan,) * missing,
+            )
+        )
+    return rows
