@@ -8,8 +8,9 @@ a budget admits does not depend on concurrency or timing (seconds, of course, do
 
 FLOPs are 2 per parameter and token (Kaplan et al. 2020): the policy's for generated and prefilled tokens, the scorer's
 for scored ones. The worst case of a prefill is `policy.prompt_tokens(problem)` and that of a judgement
-`scorer.count_tokens(path)`, both optional; without them it is the text's length in bytes. Backends without token ids
-are counted by their own `count_tokens(text)` or, without one, at four characters a token.
+`scorer.count_tokens(path)`, both optional; without them it is the text's length in bytes, and nothing for a scorer
+whose `parameters` are 0. Backends without token ids are counted by their own `count_tokens(text)` or, without one, at
+four characters a token.
 """
 
 from __future__ import annotations

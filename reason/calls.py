@@ -217,10 +217,11 @@ class Caller:
             asyncio.get_running_loop().call_soon(self._hop, hops - 1)
             return
         self._settling = False
+        self._requests = [request for request in self._requests if not request.scores.done()]
         waiting = sum(len(request.paths) for request in self._requests)
         if waiting and (waiting >= FULL or (not self._judging and waiting >= self._rows)):
             requests, self._requests = self._requests, []
-            task = asyncio.create_task(self._flush([r for r in requests if not r.scores.done()]))
+            task = asyncio.create_task(self._flush(requests))
             self._judging.add(task)
             task.add_done_callback(self._flushed)
 

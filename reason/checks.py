@@ -29,6 +29,8 @@ def check_run(
     check_problems(problems)
     check_policy(policy)
     check_search(search, policy, scorer)
+    if scorer is not None and hasattr(scorer, "validate"):
+        scorer.validate(problems)
     check_sampling(sampling)
     if not isinstance(budget, Budget):
         raise UsageError(f"budget is {budget!r}; pass reason.Budget(tokens=…, scorer_tokens=…, flops=…, seconds=…)")

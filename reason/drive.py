@@ -284,7 +284,8 @@ class Driver:
     async def _judge_in_waves(self, job: Job, paths: tuple[Path, ...], scorer: Scorer) -> list[Score]:
         """Judge as many paths at a time as the budget affords in the worst case; the others stay unscored."""
         meter, scores = job.meter, list[Score]()
-        count: Callable[[Path], int] = getattr(scorer, "count_tokens", _path_bytes)
+        rule = getattr(scorer, "parameters", None) == 0
+        count: Callable[[Path], int] = getattr(scorer, "count_tokens", _nothing if rule else _path_bytes)
         worst = [count(path) for path in paths]
         while len(scores) < len(paths):
             start = len(scores)
@@ -305,6 +306,10 @@ class Driver:
 
 def _question_bytes(problem: Problem) -> int:
     return len(problem.question.encode())
+
+
+def _nothing(_: Path) -> int:
+    return 0
 
 
 def _path_bytes(path: Path) -> int:

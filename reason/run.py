@@ -60,8 +60,8 @@ def solve(
         retries: How often a failed call is tried again.
         progress: None shows a bar on a terminal, True and False always and never; or a function that is called with
             (problems done, problems, cost so far) whenever a problem is done.
-        on_outcome: Called with each outcome as its problem is done, in that order. After Ctrl-C it has been called for
-            everything that was done, and KeyboardInterrupt is raised.
+        on_outcome: Called with each outcome as its problem is done, in that order; what it raises ends the run. After
+            Ctrl-C it has been called for everything that was done, and KeyboardInterrupt is raised.
 
     Returns:
         One outcome for each problem, in their order.

@@ -176,7 +176,7 @@ def test_seconds_cancel_what_is_in_flight_and_keep_what_landed(kind: type[FakePo
 
     policy = Stalling()
     [outcome] = solve(
-        fake_problems(1), policy=policy, search=search(4, Until.END), scorer=FakeScorer(), budget=Budget(seconds=0.2)
+        fake_problems(1), policy=policy, search=search(4, Until.END), scorer=FakeScorer(), budget=Budget(seconds=0.5)
     )
     assert outcome.stopped == "budget"
     finishes = [candidate.path.finish for candidate in outcome.candidates]
@@ -194,17 +194,52 @@ def test_seconds_end_a_slow_judgement() -> None:
     assert all(math.isnan(candidate.score) for outcome in outcomes for candidate in outcome.candidates)
 
 
+def test_a_judgement_that_is_too_late_leaves_the_queue() -> None:
+    class Blocking(FakePolicy):
+        async def extend(self, paths: Sequence[Path], sampling: Sampling) -> list[Step]:
+            if paths[0].problem.id == "fake-0":
+                await asyncio.sleep(600)
+            return await super().extend(paths, sampling)
+
+    def run(problem: Problem) -> SearchRun:
+        paths = yield from extend([Path(problem)] * (9 if problem.id == "fake-0" else 3))
+        scores = yield from judge([path for path in paths if path.finish is not Finish.BUDGET])
+        return Outcome(problem, None, None, candidates=tuple(Candidate(paths[0], None, s.value) for s in scores))
+
+    scorer = FakeScorer()
+    outcomes = solve(
+        fake_problems(2), policy=Blocking(), search=run, scorer=scorer, budget=Budget(seconds=0.1), concurrency=2
+    )
+    assert [outcome.stopped for outcome in outcomes] == ["budget", "budget"]
+    assert len(outcomes[1].candidates) == 3
+    assert scorer.calls == []
+
+
+def test_a_rule_costs_no_scorer_tokens() -> None:
+    class Rule:
+        parameters = 0
+
+        async def judge(self, paths: Sequence[Path]) -> list[Score]:
+            return [Score(1.0) for _ in paths]
+
+    [outcome] = solve(
+        fake_problems(1),
+        policy=FakePolicy(),
+        search=search(3, Until.END),
+        scorer=Rule(),
+        budget=Budget(scorer_tokens=1),
+    )
+    assert outcome.stopped == "done"
+    assert [candidate.score for candidate in outcome.candidates] == [1.0] * 3
+
+
 def test_when_the_seconds_are_over_nothing_more_is_sent() -> None:
     policy = FakePolicy()
 
     def run(problem: Problem) -> SearchRun:
-        while not meter_over.is_set():
-            pass
         paths = yield from extend([Path(problem)] * 2)
         return Outcome(problem, None, None, candidates=tuple(Candidate(path, None) for path in paths))
 
-    meter_over = asyncio.Event()
-    meter_over.set()
     [outcome] = solve(fake_problems(1), policy=policy, search=run, budget=Budget(seconds=1e-9))
     assert [candidate.path.finish for candidate in outcome.candidates] == [Finish.BUDGET] * 2
     assert policy.calls == []

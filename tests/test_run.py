@@ -433,6 +433,33 @@ def test_usage_errors_of_a_backend_reach_the_caller_untried() -> None:
     assert policy.calls == [2]
 
 
+def test_usage_errors_of_a_scorer_reach_the_caller_too() -> None:
+    class Strict(FakeScorer):
+        async def judge(self, paths: Sequence[Path]) -> list[Score]:
+            raise UsageError("no gold answers")
+
+    class Picky(FakeScorer):
+        def validate(self, problems: Sequence[Problem]) -> None:
+            raise UsageError(f"cannot judge {problems[0].id}")
+
+    policy = FakePolicy()
+    with pytest.raises(UsageError, match="no gold answers"):
+        solve(fake_problems(5), policy=policy, search=sample_and_judge(2), scorer=Strict())
+    with pytest.raises(UsageError, match="cannot judge fake-0"):
+        solve(fake_problems(5), policy=policy, search=sample_and_judge(2), scorer=Picky())
+    assert len(policy.calls) == 5
+
+
+def test_what_on_outcome_raises_ends_the_run() -> None:
+    def full(outcome: Outcome) -> None:
+        raise OSError("disk full")
+
+    policy = FakePolicy(latency=0.001)
+    with pytest.raises(OSError, match="disk full"):
+        solve(fake_problems(9), policy=policy, search=sample(2), on_outcome=full, concurrency=2)
+    assert len(policy.calls) < 9
+
+
 def test_solve_works_inside_a_running_loop() -> None:
     async def cell() -> list[Outcome]:
         return solve(fake_problems(3), policy=FakePolicy(latency=0.001), search=sample(2))
