@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -42,6 +43,7 @@ from reason.training.arithmetic import (
     equation_batch,
     train_tokenizer,
 )
+from reason.training.card import TEMPERATURE, last_log_row, measure_policy, write_cards
 from reason.training.labels import monte_carlo
 from reason.training.loop import Schedule, fit
 from reason.training.process_reward import ValueModel, batch_auc
@@ -54,9 +56,11 @@ BACKBONE_STEPS = 7000
 SCORER_STEPS = 1600
 LABEL_PROBLEMS = 2000
 LABEL_CHUNK = 100
+MEASURE_PROBLEMS = 200
 PROMPT = "{question}\n"
 BATCH = 32
 SEED = 0
+MODELS = Path(__file__).resolve().parent.parent / "reason" / "models"
 
 
 def config(vocabulary: int) -> Qwen2Config:
@@ -73,6 +77,7 @@ def config(vocabulary: int) -> Qwen2Config:
         bos_token_id=None,
         eos_token_id=END_ID,
         pad_token_id=END_ID,
+        attn_implementation="eager",  # short sequences: the fused kernel's backward pass is slower on a CPU
     )
 
 
@@ -124,7 +129,8 @@ def train_policy(work: Path, tokenizer: Tokenizer, steps: int) -> Qwen2ForCausal
     file = work / "policy" / "model.safetensors"
     if file.exists():
         load_weights(model, file)
-        return model.eval()
+        model.eval()
+        return model
     batches = ProblemBatches(tokenizer, seed=SEED, batch=BATCH)
     held_out = [ProblemBatches(tokenizer, seed=SEED + 1000, batch=BATCH).at(i) for i in range(16)]
 
@@ -147,7 +153,7 @@ def train_policy(work: Path, tokenizer: Tokenizer, steps: int) -> Qwen2ForCausal
 def train_backbone(work: Path, tokenizer: Tokenizer, policy: Qwen2ForCausalLM, steps: int) -> ValueModel:
     """Stage 2: even steps take packs of equation lines, odd ones whole solutions, half of each with a planted error."""
     torch.manual_seed(SEED)
-    lm = Qwen2ForCausalLM(policy.config)
+    lm = Qwen2ForCausalLM(config(tokenizer.get_vocab_size()))
     lm.load_state_dict(policy.state_dict())
     model = ValueModel(lm)
     file = work / "backbone" / "model.safetensors"
@@ -179,7 +185,10 @@ def train_backbone(work: Path, tokenizer: Tokenizer, policy: Qwen2ForCausalLM, s
 
 def hub_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     """The tokenizer as transformers loads it."""
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END)
+    loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer, eos_token=END, pad_token=END
+    )
+    return loaded
 
 
 def export_policy(work: Path, tokenizer: Tokenizer, model: Qwen2ForCausalLM) -> Path:
@@ -187,8 +196,11 @@ def export_policy(work: Path, tokenizer: Tokenizer, model: Qwen2ForCausalLM) -> 
     folder = work / "export" / "policy"
     copy = Qwen2ForCausalLM(model.config)
     copy.load_state_dict(model.state_dict())
-    copy.generation_config = GenerationConfig(eos_token_id=END_ID, pad_token_id=END_ID)
-    copy.half().save_pretrained(folder)
+    copy.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        eos_token_id=END_ID, pad_token_id=END_ID
+    )
+    copy.to(torch.float16)
+    copy.save_pretrained(folder)
     hub_tokenizer(tokenizer).save_pretrained(folder)
     settings = {"prompt": {"template": PROMPT, "step_end": ["\n"], "max_tokens": 160}}
     (folder / "reason.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
@@ -226,8 +238,13 @@ def sample_labels(work: Path, folder: Path, problems: int) -> Path:
             for outcome in outcomes:
                 for candidate in outcome.candidates:
                     steps = [list(step.token_ids) for step in candidate.path.steps]
-                    row = {"problem": outcome.problem.id, "question": outcome.problem.question, "steps": steps}
-                    row |= {"values": list(candidate.steps), "right": candidate.score}
+                    row = {
+                        "problem": outcome.problem.id,
+                        "question": outcome.problem.question,
+                        "steps": steps,
+                        "values": list(candidate.steps),
+                        "right": candidate.score,
+                    }
                     out.write(json.dumps(row) + "\n")
             out.flush()
     os.replace(scratch, file)
@@ -263,9 +280,9 @@ def row_batches(rows: list[Row], *, batch: int, seed: int) -> list[Batch]:
 def train_scorer(
     work: Path, tokenizer: Tokenizer, backbone: ValueModel, labels: Path, *, kind: str, steps: int
 ) -> ValueModel:
-    """Stage 4: half the steps on the policy's labelled solutions, a quarter each on the backbone's two kinds of batch."""
+    """Stage 4: half the steps on the policy's labelled solutions, a quarter on each of the backbone's kinds of batch."""
     torch.manual_seed(SEED)
-    model = ValueModel(Qwen2ForCausalLM(backbone.lm.config))
+    model = ValueModel(Qwen2ForCausalLM(config(tokenizer.get_vocab_size())))
     model.load_state_dict(backbone.state_dict())
     file = work / kind / "model.safetensors"
     if file.exists():
@@ -303,15 +320,62 @@ def export_scorer(work: Path, tokenizer: Tokenizer, model: ValueModel, kind: str
     return save_scorer(folder, model.lm.model, model.head, hub_tokenizer(tokenizer), kind=kind, prompt=prompt)
 
 
-def main() -> None:
+def measure_and_describe(options: argparse.Namespace) -> None:
+    """Stage 5: measure on both held-out splits and write the cards beside the weights."""
+    import reason
+
+    folders = {kind: options.work / "export" / kind for kind in ("policy", "process", "outcome")}
+    policy = reason.load(str(folders["policy"]))
+    measured = {
+        kind: {
+            split: measure_policy(
+                policy,
+                reason.load_scorer(str(folders[kind]), policy=policy),
+                split=split,
+                problems=options.measure_problems,
+                seed=SEED,
+            )
+            for split in ("test", "templates")
+        }
+        for kind in ("process", "outcome")
+    }
+    facts: dict[str, object] = {
+        "parameters": policy.capabilities.parameters,
+        "policy_steps": options.policy_steps,
+        "packs_from": PACKS_FROM,
+        "backbone_steps": options.backbone_steps,
+        "scorer_steps": options.scorer_steps,
+        "label_problems": options.label_problems,
+        "command": "python -m reason.training.bundled --work DIR --install",
+        "temperature": TEMPERATURE,
+    }
+    logs = {kind: last_log_row(options.work / kind) for kind in ("policy", "backbone", "process", "outcome")}
+    write_cards(folders, logs, measured, facts)
+    (options.work / "export" / "measured.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+
+
+def install(work: Path) -> None:
+    """Put the exported models in the place that the package loads them from."""
+    for kind in ("policy", "process", "outcome"):
+        shutil.copytree(work / "export" / kind, MODELS / kind, dirs_exist_ok=True)
+
+
+def parse_options() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description="Rebuild the bundled models.")
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints, logs and labels")
     parser.add_argument("--policy-steps", type=int, default=POLICY_STEPS)
     parser.add_argument("--backbone-steps", type=int, default=BACKBONE_STEPS)
     parser.add_argument("--label-problems", type=int, default=LABEL_PROBLEMS)
     parser.add_argument("--scorer-steps", type=int, default=SCORER_STEPS)
+    parser.add_argument("--measure-problems", type=int, default=MEASURE_PROBLEMS)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    options = parser.parse_args()
+    parser.add_argument("--install", action="store_true", help="copy the result into the package")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parse_options()
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer(options.work)
@@ -322,6 +386,9 @@ def main() -> None:
     for kind in ("process", "outcome"):
         model = train_scorer(options.work, tokenizer, backbone, labels, kind=kind, steps=options.scorer_steps)
         export_scorer(options.work, tokenizer, model, kind)
+    measure_and_describe(options)
+    if options.install:
+        install(options.work)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ FAILED = (Finish.ERROR, Finish.CANCELLED, Finish.BUDGET)
 def monte_carlo(
     check: Check, *, solutions: int = 1, completions: int = 8, hard: bool = False, max_steps: int = 32
 ) -> Search:
-    """A search whose outcome's candidates are solutions with one label per step, then the completions with their verdicts.
+    """A search whose outcome's candidates are solutions with one label per step, then the completions.
 
     A candidate's score is its verdict, 1 or 0; its steps are the labels, empty for a completion.
 

@@ -61,7 +61,7 @@ def auc(values: Tensor, labels: Tensor) -> float:
     positives, negatives = int(labels.sum()), int((1 - labels).sum())
     if not positives or not negatives:
         return float("nan")
-    _, inverse, counts = values.unique(return_inverse=True, return_counts=True)
+    _, inverse, counts = torch.unique(values, return_inverse=True, return_counts=True)
     upper = counts.cumsum(0).double()
     ranks = (upper - (counts.double() - 1) / 2)[inverse]
     return float((ranks[labels.bool()].sum() - positives * (positives + 1) / 2) / (positives * negatives))
