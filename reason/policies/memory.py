@@ -102,7 +102,7 @@ class KVStore:
         self.capacity = 0
 
     def _new(self, slots: int, heads: int, width: int) -> Tensor:
-        return torch.empty((slots, heads, width), dtype=self.dtype, device=self.device)
+        return torch.zeros((slots, heads, width), dtype=self.dtype, device=self.device)
 
     @property
     def used(self) -> int:

@@ -124,10 +124,12 @@ class PrefixModel:
         with self.lock:
             self.tree.unlock(held.node)
 
-    def reserve(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Slots for the part of `tokens` that is not stored, to be filled by the caller at once.
+    def reserve(self, tokens: NDArray[np.int64]) -> Held | None:
+        """Lock a place for `tokens` whose keys and values the caller has.
 
-        Empty when everything is there already or no room can be made.
+        Returns:
+            The held prefix, whose last `computed` slots the caller must fill before releasing it; None when
+            everything is stored already or no room can be made.
         """
         with self.lock:
             node, inside, length = self.tree.match(tokens)
@@ -135,12 +137,13 @@ class PrefixModel:
             self.tree.lock(node)
             try:
                 if not len(missing) or not self._make_room(len(missing)):
-                    return missing[:0]
+                    return None
+                slots = self.store.take(len(missing))
+                leaf = self.tree.insert(node, inside, missing, slots)
+                self.tree.lock(leaf)
+                return Held(leaf, slots, len(missing))
             finally:
                 self.tree.unlock(node)
-            slots = self.store.take(len(missing))
-            self.tree.insert(node, inside, missing, slots)
-            return slots
 
     def clear(self) -> None:
         """Forget every prefix that is not held."""
