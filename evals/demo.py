@@ -40,7 +40,8 @@ from reason.types import Sampling, UsageError
 
 TASK = "word_problems"
 VERSIONS = ("reason-toolkit", "torch", "transformers", "numpy")
-COLUMNS = ("strategy", "accuracy", "95 % interval", "generated", "scored", "scored/gen.", "seconds")
+COLUMNS = ("strategy", "accuracy", "95 % interval", "generated", "scored", "ratio", "seconds")
+BASELINES = (GREEDY, BEST)
 
 
 def labels(n: int) -> dict[str, str]:
@@ -71,7 +72,7 @@ def run_demo(*, out: FilePath, limit: int, n: int, seed: int, as_json: bool) -> 
     sampling = getattr(policy, "sampling", None) or Sampling()
     names = labels(n)
     console.print(
-        f"{len(problems)} held-out word problems, the bundled model, {n} solutions' worth of tokens each",
+        f"{len(problems)} held-out problems, the bundled models, a budget of {n} solutions",
         highlight=False,
     )
     with Live(console=console, refresh_per_second=4) as live:
@@ -85,8 +86,9 @@ def run_demo(*, out: FilePath, limit: int, n: int, seed: int, as_json: bool) -> 
             problems, task.grade, policy=policy, scorer=scorer, n=n, seed=seed, sampling=sampling, on_progress=show
         )
         live.update(_table([_cells(line, names) for line in comparison.lines]))
-    against = [*differences(comparison, GREEDY), *differences(comparison, BEST)]
-    console.print(_difference_table(against, names), highlight=False)
+    console.print()
+    against = [item for baseline in BASELINES for item in differences(comparison, baseline)]
+    console.print(_plain_table(_difference_header(names), _difference_rows(against, names)), highlight=False)
     facts = _facts(comparison, seed, sampling)
     found = curves(_samples(comparison, task))
     out.mkdir(parents=True, exist_ok=True)
@@ -113,28 +115,33 @@ def _cells(line: Line, names: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _table(rows: Sequence[tuple[str, ...]], running: str = "") -> RenderableType:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for index, column in enumerate(COLUMNS):
-        table.add_column(column, justify="right" if index else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
+    table = _plain_table(COLUMNS, rows)
     return Group(table, Text(running, style="dim")) if running else table
 
 
-def _difference_cells(item: Difference, names: Mapping[str, str]) -> tuple[str, str, str]:
-    return (
-        f"{names[item.strategy]} – {names[item.baseline]}",
-        f"{100 * item.mean:+.1f}",
-        f"{100 * item.low:+.1f} to {100 * item.high:+.1f}",
+def _difference_rows(found: Sequence[Difference], names: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
+    """One row for each strategy; in it, the difference against each baseline with its interval."""
+    said = {
+        (item.strategy, item.baseline): f"{100 * item.mean:+.0f} ({100 * item.low:+.0f} to {100 * item.high:+.0f})"
+        for item in found
+    }
+    return tuple(
+        (label, *(said.get((strategy, baseline), "–") for baseline in BASELINES))
+        for strategy, label in names.items()
+        if strategy != GREEDY
     )
 
 
-def _difference_table(found: Sequence[Difference], names: Mapping[str, str]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for index, column in enumerate(("accuracy difference, paired", "points", "95 % interval")):
+def _difference_header(names: Mapping[str, str]) -> tuple[str, ...]:
+    return ("difference, in points", "against greedy", f"against {names[BEST]}")
+
+
+def _plain_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for index, column in enumerate(header):
         table.add_column(column, justify="right" if index else "left", no_wrap=True)
-    for item in found:
-        table.add_row(*_difference_cells(item, names))
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
@@ -194,14 +201,15 @@ def _report(
     best = comparison.line(BEST).summary()
     greedy = comparison.line(GREEDY).summary()
     results = PageTable(
-        f"{problems} held-out problems; tokens and seconds over all of them.",
+        f"{problems} held-out problems. Tokens and seconds are over all of them; the ratio is scored tokens per "
+        "generated token.",
         COLUMNS,
         tuple(_cells(line, names) for line in comparison.lines),
     )
     paired = PageTable(
-        "Differences in accuracy on the same problems, in percentage points.",
-        ("strategy – baseline", "points", "95 % interval"),
-        tuple(_difference_cells(item, names) for item in against),
+        "Differences in accuracy on the same problems, in percentage points, with 95 % intervals (paired bootstrap).",
+        _difference_header(names),
+        _difference_rows(against, names),
     )
     return Report(
         "Accuracy against tokens, on the bundled model",
@@ -225,8 +233,8 @@ def _notes(comparison: Comparison, found: Mapping[str, Curve]) -> tuple[str, ...
         f"Self-consistency drew {n} solutions of every problem. Best-of-{n} and weighted best-of-{n} select among those "
         "same samples, so the three differ by the selection alone; each is charged with the sampling, and the last two "
         "with the judging as well. Beam search and MCTS drew their own, with the same budget in whole solutions.",
-        f"The curves are expectations over all subsets of k of the {n} samples, computed {how}; bands and bars are"
-        " 95 % bootstrap intervals over problems. Greedy decoding is not a sample, so its point lies beside the curves.",
+        f"The curves are expectations over all subsets of k of the {n} samples, computed {how}; bands and bars "
+        "are 95 % bootstrap intervals over problems. Greedy decoding is no sample: its point lies beside the curves.",
         "Scored tokens are those that passed through the process reward model; a token passes once, and a prompt once "
         "a problem.",
     )

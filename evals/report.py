@@ -165,7 +165,7 @@ h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .5rem; } h2 { font-size: 
 p { max-width: 44rem; } figure { margin: 1.5rem 0; } figure svg { display: block; width: 100%; height: auto; }
 .narrow { display: none; } @media (max-width: 640px) { .narrow { display: block; } .wide { display: none; } }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
-caption { text-align: left; color: var(--soft); padding-bottom: .5rem; }
+.caption { color: var(--soft); font-size: .9rem; margin: 2rem 0 .5rem; }
 th, td { padding: .35rem .75rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--grid); }
 th:first-child, td:first-child { text-align: left; padding-left: 0; } th { font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; font-size: .9rem; }
@@ -218,7 +218,5 @@ def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{say(name)}</th>' for name in table.header)
     rows = ("<tr>" + "".join(f"<td>{say(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
     body = "\n".join(rows)
-    caption = f"<caption>{say(table.caption)}</caption>"
-    return (
-        f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
-    )
+    grid = f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
+    return f'<p class="caption">{say(table.caption)}</p><div class="scroll">{grid}</div>'

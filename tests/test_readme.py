@@ -1,9 +1,8 @@
 """Every block of the README runs, and prints what stands in the `text` block after it.
 
 Python blocks run in order in one process, shell blocks command by command, both in an empty folder in which `my-model`
-is a model's directory. In a `text` block `…` stands for anything; numbers before a unit of time (`0.4 s`) may vary.
-What would install, clone or take minutes is checked in another way: `make` targets must exist, `reason demo` runs on few
-problems.
+is a model's directory. In a `text` block `…` stands for anything, and times (`0.4 s`) may differ. What would install,
+clone or take minutes is checked in another way: `make` targets must exist, `reason demo` runs on few problems.
 """
 
 from __future__ import annotations
