@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
@@ -298,12 +300,11 @@ class TestLoading:
 
 def test_scorers_without_models_need_no_torch() -> None:
     """In a fresh interpreter, importing and using a rule verifier leaves torch alone."""
-    import subprocess
-
     code = (
         "import sys, asyncio; from reason.scorers import load_scorer; from reason.types import *;"
         "s = load_scorer('arithmetic'); asyncio.run(s.judge([Path(Problem('a', 'b'), (Step('1 + 1 = 2'),))]));"
         "assert 'torch' not in sys.modules"
     )
     command: Sequence[str] = [sys.executable, "-W", "error", "-c", code]
-    assert subprocess.run(command, capture_output=True, text=True, check=False).stderr == ""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stderr == ""
