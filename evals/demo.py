@@ -34,7 +34,7 @@ from reason.evals.report import Point, Report, Series, page
 from reason.evals.report import Table as PageTable
 from reason.evals.tasks import Task
 from reason.evals.tasks import load as load_task
-from reason.resolve import find_policy, find_scorer
+from reason.resolve import default_sampling, find_policy, find_scorer
 from reason.show import json_line
 from reason.types import Sampling, UsageError
 
@@ -68,8 +68,9 @@ def run_demo(*, out: FilePath, limit: int, n: int, seed: int, as_json: bool) -> 
     console = Console(stderr=as_json)
     task = load_task(TASK)
     problems = task.load(limit=limit, seed=seed)
-    policy, scorer = find_policy("bundled"), find_scorer("process")
-    sampling = getattr(policy, "sampling", None) or Sampling()
+    policy = find_policy("bundled")
+    scorer = find_scorer("process", policy=policy)
+    sampling = default_sampling(policy)
     names = labels(n)
     console.print(
         f"{len(problems)} held-out problems, the bundled models, a budget of {n} solutions",
@@ -230,9 +231,9 @@ def _notes(comparison: Comparison, found: Mapping[str, Curve]) -> tuple[str, ...
     weighted = found.get("weighted")
     how = "exactly" if weighted is None or weighted.exact else "exactly (weighted best-of-k: over random orders)"
     return (
-        f"Self-consistency drew {n} solutions of every problem. Best-of-{n} and weighted best-of-{n} select among those "
-        "same samples, so the three differ by the selection alone; each is charged with the sampling, and the last two "
-        "with the judging as well. Beam search and MCTS drew their own, with the same budget in whole solutions.",
+        f"Self-consistency drew {n} solutions of every problem. Best-of-{n} and weighted best-of-{n} select among "
+        "those same samples, so the three differ by the selection alone; each is charged with the sampling, and the last "
+        "two with the judging as well. Beam search and MCTS drew their own, with the same budget in whole solutions.",
         f"The curves are expectations over all subsets of k of the {n} samples, computed {how}; bands and bars "
         "are 95 % bootstrap intervals over problems. Greedy decoding is no sample: its point lies beside the curves.",
         "Scored tokens are those that passed through the process reward model; a token passes once, and a prompt once "

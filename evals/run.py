@@ -21,7 +21,7 @@ from reason.answers import Grade, Verdict
 from reason.budget import Budget
 from reason.evals.metrics import bootstrap_ci
 from reason.run import solve
-from reason.types import Finish, Outcome, Policy, Problem, Sampling, Scorer, UsageError
+from reason.types import Failure, Finish, Outcome, Policy, Problem, Sampling, Scorer, UsageError
 from reason.work import Search
 
 TRUNCATED = (Finish.LENGTH, Finish.BUDGET)
@@ -230,8 +230,13 @@ def evaluate(
         if on_record is not None:
             on_record(record, outcome)
 
+    waiting = [problem for problem in problems if problem.id not in known]
+    too_long = {problem.id: reason for problem in waiting if (reason := does_not_fit(problem, policy))}
+    for problem in waiting:
+        if problem.id in too_long:
+            done(Outcome(problem, None, None, failures=(Failure("extend", too_long[problem.id]),)))
     solve(
-        [problem for problem in problems if problem.id not in known],
+        [problem for problem in waiting if problem.id not in too_long],
         policy=policy,
         search=search,
         scorer=scorer,
@@ -242,6 +247,19 @@ def evaluate(
         on_outcome=done,
     )
     return [known[problem.id] for problem in problems]
+
+
+def does_not_fit(problem: Problem, policy: Policy) -> str | None:
+    """Why the question does not fit the policy's context, or None. Such a problem counts as one without an answer."""
+    count = getattr(policy, "prompt_tokens", None)
+    context = policy.capabilities.context
+    if count is None or context is None:
+        return None
+    try:
+        tokens = count(problem)
+    except UsageError as error:
+        return str(error)
+    return f"the question takes {tokens} tokens and the context is {context}" if tokens >= context else None
 
 
 def summarize(records: Sequence[Record]) -> dict[str, Any]:

@@ -215,10 +215,11 @@ def _check_scorer(chosen: Setup, problems: Sequence[Problem]) -> None:
 
 def _sampling(chosen: Setup, *given: float | None) -> Sampling:
     """The policy's default sampling with what the command line says."""
+    from reason.resolve import default_sampling
+
     names = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "max_step_tokens")
     changes: dict[str, Any] = {name: value for name, value in zip(names, given, strict=True) if value is not None}
-    default = getattr(chosen.policy, "sampling", None)
-    return replace(default if isinstance(default, Sampling) else Sampling(), **changes)
+    return replace(default_sampling(chosen.policy), **changes)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from reason.search import STRATEGIES
 from reason.search.strategy import PARTIAL, SCORER, Strategy
-from reason.types import Policy, Scorer, UsageError
+from reason.types import Policy, Sampling, Scorer, UsageError
 from reason.work import Search
 
 if TYPE_CHECKING:
@@ -131,6 +131,13 @@ def find_policy(name: str) -> Policy:
     from reason.policies import load
 
     return load(name)
+
+
+def default_sampling(policy: Policy) -> Sampling:
+    """The default sampling, with the solution length that the policy's prompt names."""
+    prompt = getattr(policy, "prompt", None)
+    length = getattr(prompt, "max_tokens", None)
+    return Sampling() if length is None else Sampling(max_tokens=length)
 
 
 def find_scorer(

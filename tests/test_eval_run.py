@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -154,3 +155,16 @@ def test_scored_tokens_stay_near_generated_ones() -> None:
     summary = summarize(records)
     prompts = sum(len(problem.question) for problem in fake_problems(10))
     assert summary["scored_tokens"] <= summary["generated_tokens"] + prompts
+
+
+def test_a_question_longer_than_the_context_has_no_answer_and_stops_nothing() -> None:
+    class Short(FakePolicy):
+        def prompt_tokens(self, problem: Problem) -> int:
+            return 100 if problem.id == "fake-1" else 10
+
+    policy = Short(accuracy=1.0)
+    policy.capabilities = replace(policy.capabilities, context=50)
+    records = evaluate(fake_problems(3), TASK.grade, policy=policy, search=cot())
+    assert [record.verdict for record in records] == ["correct", "no_answer", "correct"]
+    assert "100 tokens" in records[1].failures[0]
+    assert summarize(records)["accuracy"] == pytest.approx(2 / 3)
