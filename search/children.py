@@ -10,10 +10,10 @@ import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
-from reason.search.select import UNSCORED, path_value, worth_judging
+from reason.search.select import UNSCORED, judge_unique, path_value
 from reason.search.tree import Tree
 from reason.types import Finish, Path, Score, Until
-from reason.work import Results, Work, extend, judge
+from reason.work import Results, Work, extend
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +62,17 @@ def _merge(siblings: Sequence[Path]) -> list[Child]:
 
 
 def judge_children(
-    families: Sequence[Sequence[Child]], aggregate: str | None = None
+    families: Sequence[Sequence[Child]],
+    aggregate: str | None = None,
+    known: dict[tuple[str, Finish], Score] | None = None,
 ) -> Generator[Work, Results, list[list[Child]]]:
-    """The same children with their scores; those that no score could help stay unscored."""
-    scores = iter((yield from judge([c.path for family in families for c in family if worth_judging(c.path)])))
-    return [
-        [_scored(child, next(scores), aggregate) if worth_judging(child.path) else child for child in family]
-        for family in families
-    ]
+    """The same children with their scores, judged in one batch; see `judge_unique`."""
+    scores = iter((yield from judge_unique([child.path for family in families for child in family], known)))
+    return [[scored(child, next(scores), aggregate) for child in family] for family in families]
 
 
-def _scored(child: Child, score: Score, aggregate: str | None) -> Child:
+def scored(child: Child, score: Score, aggregate: str | None) -> Child:
+    """The child with its judgement."""
     return replace(child, score=score, value=path_value(score, aggregate))
 
 

@@ -10,7 +10,7 @@ and merged siblings (openr, Wang et al. 2410.09671); evaluation of steps by a pr
 Deviations:
 
 - Nothing finished is simulated again: finished steps are closed, and so are nodes with nothing left to sample below.
-  AlphaZero revisits terminal nodes, which costs it nothing; here every simulation is paid for in tokens.
+  AlphaZero's free visits to terminal nodes are only counted where visits choose the answer (`final="visits"`).
 - The value backed up is the best new step's, not the node's own: all siblings are judged anyway, and an answer needs
   one good continuation, not a good average. AlphaZero backs up the leaf's own value, OmegaPRM its rollouts' mean.
 - A node can be sampled again (see `reason.search.tree`): a hard step needs more samples than an easy one.
@@ -26,20 +26,20 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 from reason.answers import answer_of, vote
-from reason.search.children import Child, attach, judge_children, sample_children
+from reason.search.children import Child, attach, judge_children, sample_children, scored
 from reason.search.select import (
+    UNSCORED,
     candidate,
     check_aggregate,
     complete_first,
     conclude,
     judge_unique,
     paid_for,
-    path_value,
 )
 from reason.search.spending import Spending
 from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, number, one_of
 from reason.search.tree import NONE, Tree
-from reason.types import Candidate, Finish, Outcome, Path, Problem, UsageError
+from reason.types import Candidate, Finish, Outcome, Path, Problem, Score, UsageError
 from reason.work import Results, SearchRun, Work, extend
 
 VALUES = ("scorer", "rollout", "mixed", "agreement")
@@ -101,8 +101,8 @@ def mcts(
             that cannot judge unfinished paths; "mixed": both; "agreement": the share of the answers so far that equal
             the rollout's, which needs no scorer.
         mix: Weight of the rollout in "mixed".
-        final: The answer: "vote" by scores over all finished paths, "value" of the best one, or "visits": the vote of
-            a walk that takes each branch in proportion to its visits.
+        final: The answer: "vote" by scores over all finished paths, "value" of the best one, or "visits": the one
+            at the end of the most visited branches, weighed by the chance of a walk in proportion to visits.
         aggregate: How step values become a path's value ("last", "min", "product", "mean"); None: as the scorer does.
         max_depth: Steps of a path at most.
 
@@ -149,23 +149,49 @@ def mcts(
 
 @dataclass(slots=True)
 class _State:
+    """A search under way.
+
+    Attributes:
+        tree, settings, spending: What they say.
+        paths: The open paths by node.
+        pool: The solutions found, all different, by node.
+        reached: How often each was reached, by text and finish.
+        known: Every judgement, by text and finish.
+        tally: How often each answer was found; for agreement.
+        simulations: Simulations done.
+        cut: Whether the run's budget ended a step.
+    """
+
     tree: Tree
     settings: Settings
-    paths: dict[int, Path]
     spending: Spending
+    paths: dict[int, Path]
     pool: list[tuple[int, Child]] = field(default_factory=list)
+    reached: dict[tuple[str, Finish], int] = field(default_factory=dict)
+    known: dict[tuple[str, Finish], Score] = field(default_factory=dict)
     tally: dict[str, int] = field(default_factory=dict)
     simulations: int = 0
     cut: bool = False
 
+    def keep(self, node: int, child: Child) -> None:
+        """Add a closed path to the pool, or count it with its equal."""
+        if paid_for(child.path):
+            key = (child.path.text, child.path.finish)
+            if key not in self.reached:
+                self.pool.append((node, child))
+            self.reached[key] = self.reached.get(key, 0) + child.copies
+
 
 def _run(problem: Problem, settings: Settings) -> SearchRun:
     tree = Tree(problem, virtual_loss=settings.virtual_loss, trust=settings.trust)
-    state = _State(tree, settings, {0: Path(problem)}, Spending(settings.n))
+    state = _State(tree, settings, Spending(settings.n), {0: Path(problem)})
     while not state.cut:
         nodes, counts = _select_wave(state)
         if not nodes:
-            break
+            # A first solution also tells what the budget pays for: maybe more simulations.
+            if state.spending.solutions or not (yield from _finish_best(state)):
+                break
+            continue
         families, state.cut = yield from sample_children([state.paths[node] for node in nodes], counts)
         fresh = [_without_known(state, node, family) for node, family in zip(nodes, families, strict=True)]
         values = yield from _evaluate(state, nodes, fresh)
@@ -174,8 +200,6 @@ def _run(problem: Problem, settings: Settings) -> SearchRun:
             if settings.novelty < 1 and tree.novelty(node) >= settings.novelty:
                 tree.release(node)
         state.simulations += len(nodes)
-    if not state.cut and not any(child.path.complete for _, child in state.pool):
-        yield from _finish_best(state)
     return _conclude(problem, state)
 
 
@@ -189,6 +213,8 @@ def _select_wave(state: _State) -> tuple[list[int], list[int]]:
     if settings.simulations is not None:
         wave = min(wave, settings.simulations - state.simulations)
     while len(nodes) < wave and left > 0:
+        if settings.final == "visits":
+            tree.revisit(settings.exploration)
         node = tree.select(settings.exploration)
         if node == NONE:
             break
@@ -222,10 +248,12 @@ def _evaluate(
     settings = state.settings
     judged: Sequence[Sequence[Child]] = families
     if settings.value in ("scorer", "mixed"):
-        judged = yield from judge_children(families, settings.aggregate)
+        judged = yield from judge_children(families, settings.aggregate, state.known)
     elif settings.value == "rollout":
         ends = [[child for child in family if not child.path.open] for family in families]
-        done = iter([child for family in (yield from judge_children(ends, settings.aggregate)) for child in family])
+        done = iter(
+            [child for family in (yield from judge_children(ends, settings.aggregate, state.known)) for child in family]
+        )
         judged = [[child if child.path.open else next(done) for child in family] for family in families]
     best = [_record(state, node, family) for node, family in zip(nodes, judged, strict=True)]
     if settings.value == "scorer":
@@ -249,7 +277,7 @@ def _record(state: _State, node: int, family: Sequence[Child]) -> tuple[float, i
         elif child.path.open:
             state.tree.hold(at)
         elif paid_for(child.path):
-            state.pool.append((at, child))
+            state.keep(at, child)
             value = _agreement(state, child.path) if state.settings.value == "agreement" else value
         if not math.isnan(value):
             values.append(value)
@@ -261,16 +289,13 @@ def _roll_out(state: _State, starts: Sequence[int]) -> Generator[Work, Results, 
     ends = yield from extend([state.paths[start] for start in starts])
     state.cut = state.cut or any(path.finish is Finish.BUDGET for path in ends)
     agreement = state.settings.value == "agreement"
-    scores = yield from judge_unique([] if agreement else ends)
+    scores = [UNSCORED] * len(ends) if agreement else (yield from judge_unique(ends, state.known))
     values: dict[int, float] = {}
-    for index, (start, path) in enumerate(zip(starts, ends, strict=True)):
-        child = Child(path)
-        if not agreement:
-            child = Child(path, score=scores[index], value=path_value(scores[index], state.settings.aggregate))
+    for start, path, score in zip(starts, ends, scores, strict=True):
+        child = scored(Child(path), score, state.settings.aggregate)
         state.spending.rollout(path)
         at = state.tree.add(start, path.steps[-1], value=child.value, step_values=child.score.steps, rollout=True)
-        if paid_for(path):
-            state.pool.append((at, child))
+        state.keep(at, child)
         values[start] = _agreement(state, child.path) if agreement else child.value
         state.tree.note(start, values[start])
     return values
@@ -297,10 +322,11 @@ def _combine(settings: Settings, value: float, rolled: float) -> float:
     return max(value, rolled)
 
 
-def _finish_best(state: _State) -> Generator[Work, Results, None]:
-    """Nothing is finished yet: take the best open paths to their end."""
-    starts = sorted(_leaves(state), key=lambda node: _rank(state.tree, node))[: state.settings.wave]
-    yield from _roll_out(state, starts)
+def _finish_best(state: _State) -> Generator[Work, Results, bool]:
+    """Nothing is complete yet: take the best open path to its end; returns whether that gave a solution."""
+    leaves = sorted(_leaves(state), key=lambda node: _rank(state.tree, node))
+    yield from _roll_out(state, leaves[:1])
+    return state.spending.solutions > 0
 
 
 def _leaves(state: _State) -> list[int]:
@@ -322,12 +348,22 @@ def _conclude(problem: Problem, state: _State) -> Outcome:
     select = _SELECT[settings.final]
     if settings.value == "agreement":
         select = "majority"
+    among = complete_first(candidates)
+    weights: list[float] | None = None
+    pick = None
+    if settings.final == "visits" and entries:
+        eligible = [entries[index][0] for index in among]
+        pick = among[eligible.index(most_visited(tree, eligible))]
+        weights = visit_shares(tree, [node for node, _ in entries])
+    elif settings.value == "agreement":
+        weights = [state.reached.get((child.path.text, child.path.finish), 1) for _, child in entries]
     outcome = conclude(
         problem,
         candidates,
         select,
-        weights=visit_shares(tree, [node for node, _ in entries]) if settings.final == "visits" else None,
-        among=complete_first(candidates),
+        weights=weights,
+        among=among,
+        pick=pick,
         tree=tree,
         stopped="budget" if state.cut else "done",
     )
@@ -339,6 +375,16 @@ def _conclude(problem: Problem, state: _State) -> Outcome:
 
 def _candidate(child: Child) -> Candidate:
     return candidate(child.path, child.score, child.value)
+
+
+def most_visited(tree: Tree, nodes: Sequence[int]) -> int:
+    """Of the nodes, none below another: where the most visited branches lead; ties go to the mean value."""
+    leading = {at for node in nodes for at in tree.lineage(node)}
+    at = 0
+    while at not in nodes:
+        branches = [child for child in tree.children(at) if child in leading]
+        at = max(branches, key=lambda child: (tree.visits[child], -_rank(tree, child)[0], -_rank(tree, child)[1]))
+    return at
 
 
 def visit_shares(tree: Tree, nodes: Sequence[int]) -> list[float]:

@@ -69,15 +69,24 @@ def worth_judging(path: Path) -> bool:
     return path.open or path.complete
 
 
-def judge_unique(paths: Sequence[Path]) -> Generator[Work, Results, list[Score]]:
-    """Score each path, equal texts once and hopeless ones not at all; returns one score per path, same order."""
-    first: dict[tuple[str, Finish], int] = {}
-    for index, path in enumerate(paths):
-        if worth_judging(path):
-            first.setdefault((path.text, path.finish), index)
-    scores = yield from judge([paths[index] for index in first.values()])
-    by_key = dict(zip(first, scores, strict=True))
-    return [by_key.get((path.text, path.finish), UNSCORED) for path in paths]
+def judge_unique(
+    paths: Sequence[Path], known: dict[tuple[str, Finish], Score] | None = None
+) -> Generator[Work, Results, list[Score]]:
+    """Score each path, equal texts once and hopeless ones not at all; returns one score per path, same order.
+
+    Args:
+        paths: Paths of one problem.
+        known: Scores by text and finish from earlier calls, used and added to.
+    """
+    known = {} if known is None else known
+    fresh: dict[tuple[str, Finish], Path] = {}
+    keys = [(path.text, path.finish) for path in paths]
+    for key, path in zip(keys, paths, strict=True):
+        if key not in known and worth_judging(path):
+            fresh.setdefault(key, path)
+    scores = yield from judge(list(fresh.values()))
+    known.update(zip(fresh, scores, strict=True))
+    return [known.get(key, UNSCORED) for key in keys]
 
 
 def candidate(path: Path, score: Score = UNSCORED, value: float | None = None) -> Candidate:
@@ -119,6 +128,7 @@ def choose(
     *,
     weights: Sequence[float] | None = None,
     among: Sequence[int] | None = None,
+    pick: int | None = None,
 ) -> Choice:
     """Pick one candidate.
 
@@ -127,6 +137,7 @@ def choose(
         select: One of `SELECTIONS`.
         weights: What each counts in the vote, instead of one (majority) or its score.
         among: The only candidates that may win or vote; None: all.
+        pick: The winner, if it has an answer; the vote then only tells how sure it is.
     """
     eligible = range(len(candidates)) if among is None else among
     answered = [index for index in eligible if candidates[index].answer]
@@ -140,13 +151,13 @@ def choose(
     if not answered:
         return Choice(best_index(candidates, eligible) if eligible else None, math.nan, tuple(counts))
     groups = vote([candidates[index].answer for index in answered], [counts[index] for index in answered])
-    winner = groups[0]
-    if select == "naive" and not fallback:
-        best = answered.index(best_index(candidates, answered))
-        winner = next(group for group in groups if best in group.members)
-    members = [answered[member] for member in winner.members]
+    if pick not in answered:
+        pick = best_index(candidates, answered) if select == "naive" and not fallback else None
+    winner = groups[0] if pick is None else next(g for g in groups if answered.index(pick) in g.members)
+    if pick is None:
+        pick = best_index(candidates, [answered[member] for member in winner.members])
     confidence = winner.weight / math.fsum(group.weight for group in groups)
-    return Choice(best_index(candidates, members), confidence, tuple(counts), fallback)
+    return Choice(pick, confidence, tuple(counts), fallback)
 
 
 def complete_first(candidates: Sequence[Candidate]) -> list[int]:
@@ -171,11 +182,12 @@ def conclude(
     *,
     weights: Sequence[float] | None = None,
     among: Sequence[int] | None = None,
+    pick: int | None = None,
     tree: Any = None,
     stopped: str = "done",
 ) -> Outcome:
     """The outcome of choosing among the candidates; see `choose`."""
-    choice = choose(candidates, select, weights=weights, among=among)
+    choice = choose(candidates, select, weights=weights, among=among, pick=pick)
     weighed = tuple(replace(item, weight=weight) for item, weight in zip(candidates, choice.weights, strict=True))
     chosen = None if choice.index is None else weighed[choice.index]
     notes = (Failure("search", "no candidate was scored: the majority decided"),) if choice.fallback else ()

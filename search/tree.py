@@ -97,22 +97,24 @@ class Tree:
 
     def _bind(self) -> None:
         # A memoryview reads and writes one element several times as fast as numpy's own indexing.
-        view = self._view
-        self.parent, self.depth, self.next_sibling = view("parent"), view("depth"), view("next_sibling")
-        self.first_child, self.last_child = view("first_child"), view("last_child")
-        self.visits, self.virtual, self.values = view("visits"), view("virtual"), view("values")
-        self.value_sum: memoryview[float] = view("value_sum")
-        self.value: memoryview[float] = view("value")
-        self.mass: memoryview[float] = view("mass")
-        self.mass_below: memoryview[float] = view("mass_below")
-        self.scored_sum: memoryview[float] = view("scored_sum")
-        self.copies, self.samples, self.singles = view("copies"), view("samples"), view("singles")
-        self.scored, self.samplable = view("scored"), view("samplable")
-        self.ways, self.open = view("ways"), view("open")
-        self.pruned, self.chosen = view("pruned"), view("chosen")
+        count, real = self._integers, self._floats
+        self.parent, self.depth, self.next_sibling = count("parent"), count("depth"), count("next_sibling")
+        self.first_child, self.last_child = count("first_child"), count("last_child")
+        self.visits, self.virtual, self.values = count("visits"), count("virtual"), count("values")
+        self.value_sum, self.value, self.scored_sum = real("value_sum"), real("value"), real("scored_sum")
+        self.mass, self.mass_below = real("mass"), real("mass_below")
+        self.copies, self.samples, self.singles = count("copies"), count("samples"), count("singles")
+        self.scored, self.samplable = count("scored"), count("samplable")
+        self.ways, self.open = count("ways"), count("open")
+        self.pruned, self.chosen = count("pruned"), count("chosen")
 
-    def _view(self, field: str) -> Any:
+    def _integers(self, field: str) -> memoryview[int]:
         return memoryview(self._arrays[field].data)
+
+    def _floats(self, field: str) -> memoryview[float]:
+        view: Any = memoryview(self._arrays[field].data)
+        typed: memoryview[float] = view
+        return typed
 
     def _append(self, step: Step | None, step_values: tuple[float, ...]) -> int:
         node = len(self.steps)
@@ -211,19 +213,35 @@ class Tree:
         """
         if not self.open[0]:
             return NONE
-        node = at = 0
-        self.virtual[0] += 1
-        while self.samples[node]:
-            at = self._best_arm(node, exploration)
-            if at == node:
-                break
-            node = at
+        node = 0
+        while True:
+            arm = self._best_arm(node, exploration) if self.samples[node] else node
             self.virtual[node] += 1
-        self.hold(node)
-        return node
+            if arm == node:
+                self.hold(node)
+                return node
+            node = arm
 
-    def _best_arm(self, node: int, exploration: float) -> int:
-        """The open child with the greatest PUCT score, or the node itself to sample there again."""
+    def revisit(self, exploration: float = 1.0) -> None:
+        """Walk down by PUCT as if nothing were closed; where that ends at something finished, count its value again.
+
+        This is what AlphaZero does at terminal nodes. It costs nothing, finds nothing, and lets visits gather on the
+        best of what is finished, for a choice by visits.
+        """
+        node = 0
+        while self.first_child[node] != NONE:
+            arm = self._best_arm(node, exploration, closed=True)
+            if arm in (node, NONE):
+                return
+            node = arm
+        if not self.open[node] and not self.virtual[node]:
+            self.backpropagate(node, self.mean_value(node), selected=False)
+
+    def _best_arm(self, node: int, exploration: float, *, closed: bool = False) -> int:
+        """The open child with the greatest PUCT score, or the node itself to sample there again.
+
+        With `closed`, children that are closed and have a value take part.
+        """
         visits, virtual, loss, mass = self.visits, self.virtual, self.virtual_loss, self.mass
         count, total = self.values, self.value_sum
         is_open, sibling = self.open, self.next_sibling
@@ -237,7 +255,7 @@ class Tree:
         share /= self.mass_below[node] or 1.0
         child = self.first_child[node]
         while child != NONE:
-            if is_open[child]:
+            if is_open[child] or (closed and count[child] and not virtual[child]):
                 pending = loss * virtual[child]
                 values = count[child]
                 mean = total[child] / (values + pending) if values else default / (1 + pending)
@@ -249,17 +267,14 @@ class Tree:
 
     def novelty(self, node: int) -> float:
         """The estimated probability that one more sample at the node is a new step (Good 1953, smoothed by 1/2)."""
-        singles: int = self.singles[node]
-        return (singles + 0.5) / (self.samples[node] + 1)
+        return (self.singles[node] + 0.5) / (self.samples[node] + 1)
 
     def sample_value(self, node: int) -> float:
         """What one more sample at the node is expected to be worth: the samples' mean, shrunk to the node's own value.
 
         0 while nothing at the node has a value.
         """
-        own: float = self.value[node]
-        known = self.scored_sum[node]
-        count: int = self.scored[node]
+        own, known, count = self.value[node], self.scored_sum[node], self.scored[node]
         if math.isnan(own):
             return known / count if count else 0.0
         weight = self.trust + count
