@@ -232,7 +232,7 @@ def _notes(comparison: Comparison, found: Mapping[str, Curve]) -> tuple[str, ...
     how = "exactly" if weighted is None or weighted.exact else "exactly (weighted best-of-k: over random orders)"
     return (
         f"Self-consistency drew {n} solutions of every problem. Best-of-{n} and weighted best-of-{n} select among "
-        "those same samples, so the three differ by the selection alone; each is charged with the sampling, and the last "
+        "those same samples, so the three differ by the selection alone. Each is charged with the sampling, the last "
         "two with the judging as well. Beam search and MCTS drew their own, with the same budget in whole solutions.",
         f"The curves are expectations over all subsets of k of the {n} samples, computed {how}; bands and bars "
         "are 95 % bootstrap intervals over problems. Greedy decoding is no sample: its point lies beside the curves.",
