@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Sequence
 from pathlib import Path as FilePath
@@ -172,11 +173,56 @@ def test_a_failing_model_is_a_backend_error(own: FilePath, monkeypatch: pytest.M
     scorer: Any = load_scorer(own)
 
     def fail(sequences: Any) -> Any:
-        raise RuntimeError("out of memory")
+        raise RuntimeError("a kernel is missing")
 
     monkeypatch.setattr(scorer._reader._prefix, "forward", fail)
+    with pytest.raises(BackendError, match="a kernel is missing"):
+        judge(scorer, PATHS)
+
+
+def test_too_little_memory_for_all_at_once_halves_the_batch(own: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer: Any = load_scorer(own)
+    forward, sizes = scorer._reader._prefix.forward, []
+
+    def limited(sequences: Any) -> Any:
+        sizes.append(len(sequences))
+        if len(sequences) > limit:
+            raise torch.OutOfMemoryError("out of memory")
+        return forward(sequences)
+
+    monkeypatch.setattr(scorer._reader._prefix, "forward", limited)
+    limit = 2
+    scores = judge(scorer, PATHS)
+    assert sizes == [5, 2, 3, 1, 2]
+    assert [score.value for score in scores] == pytest.approx([plain_values(one)[-1] for one in PATHS], abs=1e-5)
+    limit = 0
     with pytest.raises(BackendError, match="out of memory"):
         judge(scorer, PATHS)
+
+
+def test_a_cancelled_call_stops_between_pieces(own: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reason.scorers.render._PIECE_CHARACTERS", 1)
+    scorer: Any = load_scorer(own)
+    calls: list[int] = []
+    forward = scorer._reader._prefix.forward
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(scorer.judge(PATHS))
+
+        def counted(sequences: Any) -> Any:
+            calls.append(len(sequences))
+            if len(calls) == 2:
+                task.get_loop().call_soon_threadsafe(task.cancel)
+            return forward(sequences)
+
+        monkeypatch.setattr(scorer._reader._prefix, "forward", counted)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert len(calls) in (2, 3)
+    monkeypatch.setattr(scorer._reader._prefix, "forward", forward)
+    assert all(score.scored for score in judge(scorer, PATHS))
 
 
 def test_own_outcome_reads_the_end(own_outcome: FilePath) -> None:
@@ -221,6 +267,12 @@ class TestTokens:
     def test_the_tokenizer_file_rules(self, own: FilePath) -> None:
         scorer: Any = load_scorer(own)
         assert scorer._form.speller.tokenizer.backend_tokenizer.to_str() == TOKENIZER.backend_tokenizer.to_str()
+
+    def test_a_stop_string_that_was_cut_is_not_read(self, own: FilePath) -> None:
+        line = Step("Answer: 3", tuple(TOKENIZER.encode("Answer: 3\nQ:")), finish=Finish.STOP)
+        policy = SimpleNamespace(tokenizer=byte_tokenizer())
+        scorer: Any = load_scorer(own, policy=policy)  # type: ignore[arg-type]
+        assert scorer._form.render(Path(Problem("Q", "Q"), (line,))).tokens[2:] == (*TOKENIZER.encode("Answer: 3"), EOS)
 
     @pytest.mark.parametrize(
         ("pieces", "ends"),

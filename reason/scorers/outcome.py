@@ -48,9 +48,7 @@ class OutcomeScorer:
 
         NaN for a path without steps, a failed one, or one that is longer than the model's context; `error` says which.
         """
-        return await self._reader.run(
-            lambda: judge_paths(self._reader, self._form, tuple(paths), self._score, last=True)
-        )
+        return await judge_paths(self._reader, self._form, paths, self._score, last=True)
 
     @staticmethod
     def _score(values: Sequence[Values], tokens: int) -> Score:

@@ -61,7 +61,7 @@ class ProcessScorer:
 
         NaN for a path without steps, a failed one, or one that is longer than the model's context; `error` says which.
         """
-        return await self._reader.run(lambda: judge_paths(self._reader, self._form, tuple(paths), self._score))
+        return await judge_paths(self._reader, self._form, paths, self._score)
 
     def _score(self, values: Sequence[Values], tokens: int) -> Score:
         steps: list[float] = []

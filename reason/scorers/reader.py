@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reason.policies.memory import GIB, default_memory_gib
-from reason.policies.prefix import PrefixModel
+from reason.policies.prefix import Encoded, PrefixModel
 from reason.types import BackendError, ReasonError, UsageError
 
 Rows: TypeAlias = NDArray[np.float64]
@@ -81,15 +81,10 @@ class Reader:
             positions: For each sequence, indices into it.
 
         Raises:
-            BackendError: The model failed (out of memory, say); what was computed before is kept.
+            BackendError: The model failed; what was computed before is kept.
         """
         order = dict.fromkeys(sequences)
-        try:
-            encoded = dict(zip(order, self._prefix.forward(list(order)), strict=True))
-        except ReasonError:
-            raise
-        except (RuntimeError, IndexError) as error:
-            raise BackendError(f"the scorer's model failed on {len(order)} sequences: {error}") from error
+        encoded = dict(zip(order, self._encode(list(order)), strict=True))
         readings = []
         spent = {sequence: part.computed for sequence, part in encoded.items()}
         for sequence, places in zip(sequences, positions, strict=True):
@@ -99,3 +94,16 @@ class Reader:
             rows = values[list(places)].double().cpu().numpy()
             readings.append(Reading(rows, spent.pop(sequence, 0)))
         return readings
+
+    def _encode(self, sequences: list[tuple[int, ...]]) -> list[Encoded]:
+        """Pass sequences through the model, in halves where memory does not suffice for all at once."""
+        try:
+            return self._prefix.forward(sequences)
+        except ReasonError:
+            raise
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            if len(sequences) == 1 or "memory" not in reason:
+                raise BackendError(f"the scorer's model failed on {len(sequences)} sequences: {reason:.300}") from error
+        middle = len(sequences) // 2
+        return self._encode(sequences[:middle]) + self._encode(sequences[middle:])

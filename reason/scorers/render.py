@@ -9,9 +9,9 @@ grows.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -23,6 +23,8 @@ from reason.types import Finish, Path, Score, Step
 
 Values: TypeAlias = NDArray[np.float64]
 """Values in [0, 1]: [reads]."""
+
+_PIECE_CHARACTERS = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +95,12 @@ class Speller:
         return self._pieces[token]
 
     def step(self, step: Step) -> tuple[int, ...]:
-        """The step's tokens without end-of-sequence."""
+        """The step's tokens without end-of-sequence, and without a stop string that was cut from its text."""
         ids = step.token_ids
         while ids and ids[-1] in self._special:
             ids = ids[:-1]
-        if ids and max(ids) < self.size and (self.shared or self._spells(ids, step.text)):
+        cut = step.finish is Finish.STOP and len(ids) == len(step.token_ids)
+        if ids and max(ids) < self.size and ((self.shared and not cut) or self._spells(ids, step.text)):
             return ids
         return self.encode(step.text) if step.text else ()
 
@@ -171,7 +174,7 @@ class Lines:
         return probability(rows)
 
 
-def judge_paths(
+async def judge_paths(
     reader: Reader,
     form: Format,
     paths: Sequence[Path],
@@ -179,7 +182,9 @@ def judge_paths(
     *,
     last: bool = False,
 ) -> list[Score]:
-    """Render, read and score; equal paths are computed once.
+    """Render, read and score in the reader's thread; equal paths are computed once.
+
+    A long list goes in pieces, so that a cancelled call stops soon.
 
     Args:
         reader: The model.
@@ -188,6 +193,33 @@ def judge_paths(
         score: Makes a Score of each step's values ([lines] each, at least one in all) and the tokens that passed.
         last: Read only the last position.
     """
+    scores: list[Score] = []
+    for piece in _pieces(paths):
+        scores += await reader.run(partial(_judge, reader, form, piece, score, last=last))
+    return scores
+
+
+def _pieces(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    piece: list[Path] = []
+    size = 0
+    for path in paths:
+        piece.append(path)
+        size += len(path.problem.question) + len(path.text)
+        if size >= _PIECE_CHARACTERS:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
+
+
+def _judge(
+    reader: Reader,
+    form: Format,
+    paths: Sequence[Path],
+    score: Callable[[list[Values], int], Score],
+    *,
+    last: bool = False,
+) -> list[Score]:
     scores: list[Score | None] = [unscored(path, fault) if (fault := _fault(path)) else None for path in paths]
     rendered = {i: form.render(path) for i, path in enumerate(paths) if scores[i] is None}
     for i, layout in list(rendered.items()):
