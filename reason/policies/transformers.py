@@ -24,7 +24,7 @@ from reason.policies.engine import Engine, Row
 from reason.policies.memory import default_memory_gib
 from reason.policies.vocabulary import Vocabulary
 from reason.prompts import Prompt, default_prompt
-from reason.types import BackendError, Capabilities, Finish, Path, Sampling, Step, Until, UsageError
+from reason.types import BackendError, Capabilities, Finish, Path, Problem, Sampling, Step, Until, UsageError
 
 _PROMPTS_KEPT = 4096
 
@@ -135,6 +135,10 @@ class TransformersPolicy:
             parameters=parameters,
             context=self.context,
         )
+
+    def prompt_tokens(self, problem: Problem) -> int:
+        """Tokens of the problem's prompt, so that a budget of FLOPs can allow for its prefill."""
+        return len(self._rendered(problem.question)[1])
 
     async def extend(self, paths: Sequence[Path], sampling: Sampling) -> list[Step]:
         """One continuation per path, same order and length.
