@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_scorers import PATHS, TOKENIZER, byte_tokenizer, judge, own_parts, path, plain_values, step, tokens_of
+from tiny_scorers import EOS, PATHS, TOKENIZER, byte_tokenizer, judge, own_parts, path, plain_values, step, tokens_of
 
 from reason import Sampling, solve
 from reason.policies.fake import FakePolicy, fake_problems
