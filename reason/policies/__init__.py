@@ -3,7 +3,8 @@
 A policy is anything with `extend` and `capabilities` (`reason.types.Policy`). It may also have:
 
 - `stream(paths, sampling)`: an async generator of (index, step), each as it is ready. The runner prefers it where steps
-  are awaited one by one (`Extend.enough`, a budget of seconds); without it every path is then a call of its own.
+  are awaited one by one (`Extend.enough`, a budget of seconds); without it every path is then a call of its own. What
+  unfinished rows of a stream that is left early had generated is not counted.
 - `count_tokens(text)`: for a backend whose steps carry no token ids.
 - `prompt_tokens(problem)`: the prompt's length, so that a budget of FLOPs can allow for the worst prefill.
 
