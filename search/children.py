@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from reason.search.select import UNSCORED, judge_unique, path_value
 from reason.search.tree import Tree
@@ -56,8 +56,11 @@ def _merge(siblings: Sequence[Path]) -> list[Child]:
     for path in siblings:
         step = path.steps[-1]
         mass = math.exp(step.logprob / len(step.logprobs)) if step.logprobs else 1.0
-        known = merged.get((step.text, step.finish), Child(path, 0, 0.0))
-        merged[step.text, step.finish] = replace(known, copies=known.copies + 1, mass=known.mass + mass)
+        known = merged.get((step.text, step.finish))
+        if known is None:
+            merged[step.text, step.finish] = Child(path, 1, mass)
+        else:
+            merged[step.text, step.finish] = Child(known.path, known.copies + 1, known.mass + mass)
     return list(merged.values())
 
 
@@ -73,7 +76,7 @@ def judge_children(
 
 def scored(child: Child, score: Score, aggregate: str | None) -> Child:
     """The child with its judgement."""
-    return replace(child, score=score, value=path_value(score, aggregate))
+    return Child(child.path, child.copies, child.mass, score, path_value(score, aggregate))
 
 
 def attach(tree: Tree, parent: int, child: Child) -> int:
