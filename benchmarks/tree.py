@@ -2,10 +2,10 @@
 
     python -m benchmarks.tree [--simulations 100000] [--rival 2000]
 
-The search is `reason.search.mcts` itself, driven without a runner. Steps and scores come from a hash at next to no cost,
-so what is measured is selection, expansion and backpropagation. The rival, in the same run and the same world, is a tree
-of objects that recomputes a node's statistics from its subtree whenever it is asked for them, as plain implementations
-do. Prints a table and, last, one JSON line:
+The search is `reason.search.mcts` itself, driven without a runner. Steps and scores come from a hash at next to no
+cost, so what is measured is selection, expansion and backpropagation. The rival, in the same run and the same world, is
+a tree of objects that recomputes a node's statistics from its subtree whenever it is asked for them, as plain
+implementations do. Prints a table and, last, one JSON line:
 
 - growth: time per simulation at the most simulations over that at 1,000;
 - memory_growth: the same for peak memory per simulation, from 10,000 simulations on;
@@ -177,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     for name, count, seconds, nodes, memory in rows:
         grown = "" if math.isnan(memory) else f"{memory:.0f}"
-        print(f"{name:<12}{count:>12,}{seconds:>10.3f}{1e6 * seconds / count:>15.1f}{nodes:>10,}{grown:>22}")
+        print(f"{name:<12}{count:>12,}{seconds:>10.3f}{1e6 * seconds / count:>15.1f}{nodes:>10,}{grown:>15}")
     mine = {count: (seconds / count, memory / count) for name, count, seconds, _, memory in rows if name == "reason"}
     plain = [seconds / count for name, count, seconds, _, _ in rows if name == "plain tree"]
     most = options.simulations
