@@ -109,7 +109,42 @@ def _function(name: str, values: list[Ratio]) -> Ratio:
         found = _whole_logarithm(values[0].rational, values[1].rational)
         if found is not None:
             return algebra.constant(Fraction(found))
+    known = _trigonometric(name, values[0])
+    if known is not None:
+        return known
     return algebra.symbol(f"@{name}({';'.join(value.key for value in values)})")
+
+
+def _trigonometric(name: str, angle: Ratio) -> Ratio | None:
+    """The value at a multiple of π/12, as roots; None for any other angle or function."""
+    if name not in ("sin", "cos", "tan", "cot", "sec", "csc"):
+        return None
+    turns = algebra.divide(algebra.multiply(angle, algebra.constant(Fraction(12))), algebra.symbol("\\pi")).rational
+    if turns is None or turns.denominator != 1:
+        return None
+    sine, cosine = _sine(turns.numerator), _sine(turns.numerator + 6)
+    one = algebra.constant(Fraction(1))
+    top, bottom = {
+        "sin": (sine, one),
+        "cos": (cosine, one),
+        "tan": (sine, cosine),
+        "cot": (cosine, sine),
+        "sec": (one, cosine),
+        "csc": (one, sine),
+    }[name]
+    return algebra.divide(top, bottom)
+
+
+def _sine(twelfths: int) -> Ratio:
+    """Sine of a number of twelfths of π: combinations of √2, √3 and √6 over four."""
+    sign, place = (1, twelfths % 24) if twelfths % 24 < 12 else (-1, twelfths % 24 - 12)
+    place = min(place, 12 - place)
+    terms = {0: (), 1: ((1, 6), (-1, 2)), 2: ((2, 1),), 3: ((2, 2),), 4: ((2, 3),), 5: ((1, 6), (1, 2)), 6: ((4, 1),)}
+    total = algebra.constant(Fraction(0))
+    for factor, radicand in terms[place]:
+        root = algebra.power(algebra.constant(Fraction(radicand)), Fraction(1, 2))
+        total = algebra.add(total, algebra.multiply(algebra.constant(Fraction(sign * factor, 4)), root))
+    return total
 
 
 def _whole_logarithm(value: Fraction | None, base: Fraction | None) -> int | None:

@@ -82,11 +82,13 @@ def key(answer: str) -> Hashable:
     """A hashable normal form: answers with equal keys are equal (the converse is for `same` to find)."""
     text = answer.strip()
     if INTEGER.match(text):
-        return Fraction(int(text))
+        return int(text)
     try:
         form = read(text)
         value = rational(form)
-        return value if value is not None else _key(form)
+        if value is None:
+            return _key(form)
+        return value.numerator if value.denominator == 1 else value
     except (Limit, RecursionError):
         return plain(text)
 
@@ -197,7 +199,9 @@ class Matcher:
     def in_any_order(self, gold: Sequence[Form], pred: Sequence[Form]) -> bool | None:
         if len(gold) > LONGEST_LIST or len(pred) > LONGEST_LIST:
             raise Limit(f"more than {LONGEST_LIST} items")
-        gold, pred = _distinct(gold), _distinct(pred)
+        once = _distinct(gold), _distinct(pred)
+        if len(once[0]) == len(gold) or len(once[1]) == len(pred):
+            gold, pred = once
         if len(gold) != len(pred):
             return False
         rest = list(pred)
@@ -325,16 +329,26 @@ class Matcher:
         digits = len(str(abs(value.numerator * 10**places // value.denominator)))
         if places < self.rules.decimals or digits < self.rules.decimals:
             return False
+        unit = Fraction(1, 10**places)
         truth = exact.ratio.rational
-        if truth is not None:
-            return abs(truth - value) <= Fraction(1, 10**places)
-        try:
-            number = evaluate.approximate(exact.node, POINTS[0])
-            if abs(number - evaluate.approximate(exact.node, POINTS[1])) > 1e-15 * abs(number):
-                return False
-        except Unreadable:
+        if truth is None:
+            truth = _constant(exact.node)
+        if truth is None:
             return False
-        return abs(number - float(value)) <= 10.0**-places + 4e-16 * abs(number)
+        short = abs(truth) - abs(value)
+        cut = 0 <= short < unit and (truth < 0) == (value < 0)
+        return cut or abs(truth - value) <= unit / 2 + abs(truth) / 2**51 * (not exact.ratio.rational)
+
+
+def _constant(node: parse.Node) -> Fraction | None:
+    """A double's worth of the value of an expression without variables."""
+    try:
+        number, again = (evaluate.approximate(node, point) for point in POINTS[:2])
+    except Unreadable:
+        return None
+    if abs(number.imag) > 1e-15 * abs(number) or abs(number - again) > 1e-15 * abs(number):
+        return None
+    return Fraction(number.real)
 
 
 def differ(left: parse.Node, right: parse.Node) -> bool:

@@ -53,7 +53,7 @@ _AMOUNT = (
     r"(?:\d{1,3}(?:(?:,\d{3})+(?!\d)|(?:[ \u00a0\u202f]\d{3})+(?!\d))(?:\.\d+)?|\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?|\.\d+)"
 )
 _NUMBER = re.compile(
-    rf"(?<![\w.,\\{{^])(?:(?<![)\]])[-−])?[$€£¥]?(?:(?<=[$€£¥])[ ]?)?{_AMOUNT}(?:\s?/\s?\d+(?:\.\d+)?)?"
+    rf"(?<![A-Za-z0-9_.,\\{{^])(?:(?<![)\]])[-−])?[$€£¥]?(?:(?<=[$€£¥])[ ]?)?{_AMOUNT}(?:\s?/\s?\d+(?:\.\d+)?)?"
     r"(?:\s?(?:\\?%|percent\b))?(?![\d}])"
 )
 _MATH = re.compile(
@@ -71,6 +71,8 @@ _PROSE = re.compile(
     r"[,;]?\s+(?:because|since|as|which|so|for|when|where|after|before|in total|if|but|that|with|from|each|per|left"
     r"|more)\b.*"
 )
+_FOREIGN = re.compile(r"[\u0400-\u1fff\u3040-\ud7ff]")
+_CHOICE = re.compile(r"\(?([A-J])\)?[,.;:]\s+\w")
 _PERCENT = re.compile(r"\s*(?:\$|\\\))?\s*(?:\\?%|percent\b|pct\b)")
 
 
@@ -130,7 +132,7 @@ def _joined(text: str, boxes: list[tuple[int, int, int]]) -> Extracted | None:
     contents = [_trimmed(text, start, end, "boxed") for _, start, end in boxes]
     answers = list(dict.fromkeys(found.answer for found in contents if found is not None and found.answer))
     if not answers:
-        return None
+        return NOTHING
     answer = ", ".join(answers)
     if len(boxes) == 1 and _PERCENT.match(text, boxes[0][2] + 1) and "%" not in answer:
         answer += r"\%"
@@ -243,6 +245,9 @@ def _leading(text: str, start: int, end: int) -> Extracted | None:
     found = _trimmed(text, start, end, "marker")
     if found is None or found.answer is None:
         return None
+    choice = _CHOICE.match(text, start, end)
+    if choice:
+        return Extracted(choice[1], "marker", choice.span(1))
     number = _NUMBER.match(text, start, end)
     if number is None:
         return found
@@ -265,6 +270,8 @@ def _whole(text: str) -> Extracted | None:
     if not bare or len(bare) > 400:
         return None
     outside = re.sub(r"\\[a-z]+\s*\{[^{}]*\}|\$\$?[^$]*\$\$?|\\\(.*?\\\)|\\\[.*?\\\]", " ", bare)
+    if _FOREIGN.search(outside) and re.search(r"\d", bare):
+        return None
     words = [word for word in _WORD.findall(outside) if word.lower() not in _NOT_PROSE]
     if words:
         number = _NUMBER.match(bare)

@@ -35,6 +35,7 @@ from reason.answers.units import CURRENCIES, unit_of
 
 _SEPARATORS = frozenset((",", ";", r"\and", r"\or", r"\quad"))
 _COMPARISONS = {"<": "<", ">": ">", r"\le": "<=", r"\ge": ">=", r"\ne": "!=", "=": "="}
+_OPERATORS = frozenset((r"\sum", r"\prod", r"\int", r"\lim"))
 _MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix smallmatrix array".split())
 _BASED = re.compile(
     r"\(?(-?[0-9A-Z.]*\d[0-9A-Z]*)\)?_\s*\{?\s*(?:\\text(?:rm)?\{|\\mathrm\{)?\s*"
@@ -57,7 +58,7 @@ def read(answer: str, commas: str = "thousands") -> Form:
         Limit: The answer is longer, deeper or larger than any tier works with.
     """
     text = clean(answer)
-    based = _BASED.match(text)
+    based = _BASED.match(text) if "_" in text and len(text) < 300 else None
     if based:
         base = int(_BASES.get(based[2], 0) or based[2])
         sign = "-" if based[1].startswith("-") else ""
@@ -66,7 +67,7 @@ def read(answer: str, commas: str = "thousands") -> Form:
     if _WORDS.match(words) and is_word(words.replace(" ", "").replace("-", "").replace("'", "")):
         separated = re.search(r"\b(?:and|or)\b", words)
         if not separated:
-            return Text(words)
+            return _SPOKEN.get(words.casefold()) or Text(words)
     try:
         tokens = tokenize(text, commas=commas)
         return _items(tokens)
@@ -170,11 +171,13 @@ def _signs(tokens: Sequence[str]) -> list[list[str]]:
 
 
 def _grouped(tokens: Sequence[str]) -> Form | None:
+    if list(tokens) == [r"\emptyset"]:
+        return Many("set", ())
+    if list(tokens) == [r"\mathbb", "{", "R", "}"]:
+        return _reals()
     if len(tokens) < 2:
         return None
     first, last = tokens[0], tokens[-1]
-    if first == r"\emptyset" and len(tokens) == 1:
-        return Many("set", ())
     if first in ("(", "[") and first != "|":
         inner = _enclosed(tokens)
         if inner is not None:
@@ -247,6 +250,8 @@ def _equation(sides: list[list[str]]) -> Form:
     if not _has_symbols(left) and not _has_symbols(right):
         return _one(right)
     relation = _relation("=", left, right)
+    if any(token in _OPERATORS for token in left) or (relation is not None and not relation.difference.top):
+        return _one(right)
     if relation is None:
         raise Unreadable("an equation")
     return relation
@@ -305,6 +310,11 @@ def _interval(relation: Relation) -> Form | None:
     return Group("[" if closed else "(", ")", (bound, _measured(infinity)))
 
 
+def _reals() -> Form:
+    infinity = algebra.symbol("\\infty")
+    return Group("(", ")", (_measured(algebra.negate(infinity)), _measured(infinity)))
+
+
 def _measured(ratio: Ratio) -> Quantity:
     return Quantity(parse.Sym(ratio.key), ratio)
 
@@ -332,3 +342,11 @@ def source_of(tokens: Sequence[str]) -> str:
     """Tokens as LaTeX again."""
     names = {r"\asin": r"\arcsin", r"\acos": r"\arccos", r"\atan": r"\arctan", "*": r"\cdot"}
     return " ".join(names.get(token, token) for token in tokens)
+
+
+_NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_SPOKEN: dict[str, Form] = {
+    "infinity": _measured(algebra.symbol("\\infty")),
+    **{word: _quantity([str(number)]) for number, word in enumerate(_NUMBERS)},
+    **{word: _reals() for word in ("all real numbers", "all reals", "all real", "real numbers", "the real numbers")},
+}

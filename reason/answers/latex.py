@@ -57,6 +57,7 @@ _TOGETHER = ("xyz", "abcde", "pqrst", "uvw", "ijk", "mnkp", "rst", "hkr", "abcxy
 _COMMAND = re.compile(r"\\([A-Za-z]+)\s*")
 _RELATIONS = re.compile(r"<=|>=|==|(?<![\d)])!=")
 _RELATION_NAMES = {"<=": r"\le ", ">=": r"\ge ", "==": "=", "!=": r"\ne "}
+_HALF_DAY = re.compile(r"(?<=\d)\s?([ap])\.m\b\.?")
 _REPEATING = re.compile(r"(\d{0,20})\.(\d{0,20})\\overline\s*\{(\d{1,20})\}")
 _OPEN = {"(": ")", "[": "]", "{": "}", r"\{": r"\}"}
 _KNOWN_DOUBLE = re.compile(
@@ -74,6 +75,8 @@ def clean(answer: str) -> str:
     if len(answer) > LONGEST:
         raise Limit(f"longer than {LONGEST} characters")
     text = answer.translate(_CHARACTERS)
+    if ".m" in text:
+        text = _HALF_DAY.sub(r" \1m", text)
     if "=" in text:
         text = _RELATIONS.sub(lambda match: _RELATION_NAMES[match[0]], text)
     if "\\" in text or "\x0c" in text:
@@ -202,6 +205,8 @@ class _Scanner:
             self.tokens.append(f"\\{lower}")
         elif run in _FUNCTIONS or run in ("frac", "infty"):
             self.tokens.append(f"\\{run}")
+        elif lower == "infinity":
+            self.tokens.append(r"\infty")
         elif len(run) > 2 and lower.startswith("or") and run[2:3].isupper() and len(run) <= 4:
             self.tokens += ["\\or", *run[2:]]
         elif is_word(run) or (self.tokens and self.tokens[-1][-1] in "0123456789}" and lower in GLUED):

@@ -16,9 +16,9 @@ from reason.answers.algebra import Limit, Unreadable
 from reason.answers.latex import DEEPEST
 
 GREEK = frozenset(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau upsilon "
-    "phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega pi hbar ell infty nabla "
-    "partial".split()
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
+    "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega pi hbar ell infty "
+    "nabla partial".split()
 )
 UNARY = frozenset("sin cos tan cot sec csc asin acos atan sinh cosh tanh log ln exp arg".split())
 ACCENTS = frozenset("overline bar hat vec tilde overrightarrow widehat dot ddot mathbb".split())
@@ -50,6 +50,7 @@ class Op:
 
 
 Node: TypeAlias = Num | Sym | Op
+DEGREE = Op("div", (Sym("\\pi"), Num(Fraction(180))))
 
 
 def parse(tokens: Sequence[str]) -> Node:
@@ -153,7 +154,8 @@ class _Parser:
             token = self.peek()
             if token == "^":
                 self.take()
-                node = Op("pow", (node, self.script()))
+                degrees = self.degrees()
+                node = Op("mul", (node, DEGREE)) if degrees else Op("pow", (node, self.script()))
             elif token == "!":
                 self.take()
                 node = Op("fact", (node,))
@@ -165,6 +167,14 @@ class _Parser:
                 node = Op("pow", (Sym(f"{node.args[0].name}_{self.raw()}"), node.args[1]))
             else:
                 return node
+
+    def degrees(self) -> bool:
+        r"""Whether a degree sign stands here; it is taken."""
+        for sign in (("{", r"\circ", "}"), (r"\circ",)):
+            if tuple(self.tokens[self.at : self.at + len(sign)]) == sign:
+                self.at += len(sign)
+                return True
+        return False
 
     def script(self) -> Node:
         """What stands after `^`: a group, or one token (one digit, in LaTeX)."""

@@ -36,7 +36,10 @@ _KEPT = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "
 _DIGITS = re.compile(rf"\d{{{LONGEST_DIGITS + 1},}}")
 _TOWER = re.compile(r"\^\s*\{?\s*\(?\s*\d+\s*\^\s*\{?\s*\(?\s*\d|\^[^\^]{0,80}\^[^\^]{0,80}\^[^\^]{0,80}\^")
 _EXPONENT = re.compile(r"(?:\^|\*\*)\s*\{?\s*\(?\s*-?\s*(\d{4,})")
-_FACTORIAL = re.compile(r"(\d{4,})\s*[)}\]]*\s*!|![\s)}\]]*!|\\(?:Gamma|binom|dbinom|tbinom)\D{0,12}(\d{5,})")
+_FACTORIAL = re.compile(
+    r"(\d{4,})\s*[)}\]]*\s*!|![\s)}\]]*!|\d\s*\^[\s{\d}]{1,9}[)}\]]\s*!"
+    r"|\\(?:Gamma|[dt]?binom)[^\\]{0,12}?(?:\d{5,}|\d\s*\^)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def precheck(text: str) -> str | None:
         if int(match[1]) > LARGEST_EXPONENT:
             return f"an exponent over {LARGEST_EXPONENT}"
     for match in _FACTORIAL.finditer(text):
-        if match[2] or not match[1] or int(match[1]) > LARGEST_FACTORIAL:
+        if not match[1] or int(match[1]) > LARGEST_FACTORIAL:
             return "a huge factorial, binomial or Gamma value"
     return None
 
@@ -86,7 +89,7 @@ class Pool:
         memory_mib: Address space of a worker in MiB.
     """
 
-    def __init__(self, size: int = 2, timeout: float = 3.0, memory_mib: int = 1024) -> None:
+    def __init__(self, size: int = 2, timeout: float = 2.5, memory_mib: int = 1024) -> None:
         if size < 1 or timeout <= 0 or memory_mib < 256:
             raise UsageError(
                 f"Pool got size={size}, timeout={timeout}, memory_mib={memory_mib}: size must be at least 1, timeout "

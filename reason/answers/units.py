@@ -17,11 +17,12 @@ _SPELLINGS = {
     "mi": "mile", "gram": "g", "kilogram": "kg", "milligram": "mg", "lb": "pound", "lbs": "pound", "oz": "ounce",
     "liter": "l", "litre": "l", "milliliter": "ml", "millilitre": "ml", "sec": "second", "min": "minute",
     "hr": "hour", "hrs": "hour", "usd": "dollar", "buck": "dollar", "eur": "euro", "gbp": "pound", "p.m": "pm",
-    "a.m": "am", "newton": "n", "joule": "j", "watt": "w", "volt": "v", "hertz": "hz", "mins": "minute", "secs": "second",
-    "rad": "radian", "unit": "", "cent": "¢",
+    "a.m": "am", "newton": "n", "joule": "j", "watt": "w", "volt": "v", "hertz": "hz", "mins": "minute",
+    "secs": "second", "rad": "radian", "unit": "", "cent": "¢",
 }  # fmt: skip
 GLUED = frozenset("cm mm km kg mg ml ft yd mi in lb lbs oz hr hrs min sec am pm mph kmh pct deg rad hz usd eur".split())
 """Units of several letters that may follow a number without \\text."""
+_FUNCTIONS = frozenset((r"\sin", r"\cos", r"\tan", r"\cot", r"\sec", r"\csc"))
 _POWERS = {"square": "^2", "sq": "^2", "cubic": "^3", "cu": "^3"}
 
 
@@ -34,8 +35,9 @@ def unit_of(tokens: list[str]) -> tuple[list[str], str]:
         return tokens[:-1], "%"
     letters = [token for token in tokens[-1:] if token in ("C", "F", "K")]
     stem = tokens[: end - len(letters)]
+    angle = any(token in _FUNCTIONS for token in stem)
     for tail in ((r"^", "{", r"\circ", "}"), (r"^", r"\circ"), (r"\circ",)):
-        if len(stem) > len(tail) and tuple(stem[-len(tail) :]) == tail:
+        if not angle and len(stem) > len(tail) and tuple(stem[-len(tail) :]) == tail:
             return stem[: -len(tail)], "degree" + "".join(letters).lower()
     exponent = ""
     for tail in (("^", "{", "2", "}"), ("^", "2"), ("^", "{", "3", "}"), ("^", "3")):

@@ -1,7 +1,8 @@
-"""Voting over answers that may be written differently.
+r"""Voting over answers that may be written differently.
 
-Answers are keyed by normal form and groups whose answers are equal by the exact tier are merged, so `0.5`, `1/2` and
-`\\frac12` are one candidate. Ties go to the group that was seen first; no answer (None) never wins against an answer.
+Answers are keyed by normal form, then groups whose first answers are equal both ways by the exact tier are merged, so
+`0.5`, `1/2`, `\frac12` and `50\%` are one candidate while `5` and `5\%` are two. The symbolic tier is never asked: a
+vote must be quick. Ties go to the group that was seen first, and no answer (None) never wins against an answer.
 """
 
 from __future__ import annotations
@@ -9,9 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from reason.answers import exact
+from reason.answers.algebra import Limit
 from reason.types import UsageError
+
+MOST_MERGED = 64
+"""Groups beyond this many are kept apart unless their normal forms are equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +58,39 @@ def vote(answers: Sequence[str | None], weights: Sequence[float] | None = None) 
         if answer is None or not answer.strip():
             missing.append(index)
         else:
-            groups.setdefault(exact.key(answer), []).append(index)
-    found = [_group(answers[members[0]], members, weights) for members in groups.values()]
+            groups.setdefault(_key(answer), []).append(index)
+    found = [_group(answers[members[0]], members, weights) for members in _merged(groups, answers)]
     found.sort(key=lambda group: (-group.weight, group.members[0]))
     return found + ([_group(None, missing, weights)] if missing else [])
+
+
+def _merged(groups: dict[Hashable, list[int]], answers: Sequence[str | None]) -> list[list[int]]:
+    if len(groups) == 1 or all(type(key) is int for key in groups):
+        return list(groups.values())
+    kept: list[tuple[Hashable, list[int]]] = []
+    for key, members in groups.items():
+        for other, joined in kept[:MOST_MERGED]:
+            whole = type(key) is int and type(other) is int
+            if not whole and _agree(str(answers[joined[0]]), str(answers[members[0]])):
+                joined += members
+                joined.sort()
+                break
+        else:
+            kept.append((key, members))
+    return [members for _, members in kept]
+
+
+@lru_cache(maxsize=16_384)
+def _key(answer: str) -> Hashable:
+    return exact.key(answer)
+
+
+@lru_cache(maxsize=16_384)
+def _agree(first: str, second: str) -> bool:
+    try:
+        return bool(exact.same(first, second)) and bool(exact.same(second, first))
+    except (Limit, RecursionError):
+        return False
 
 
 def _group(answer: str | None, members: Sequence[int], weights: Sequence[float]) -> Group:
