@@ -13,12 +13,24 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_scorers import EOS, PATHS, TOKENIZER, byte_tokenizer, judge, own_parts, path, plain_values, step, tokens_of
+from tiny_scorers import (
+    EOS,
+    PATHS,
+    TOKENIZER,
+    byte_tokenizer,
+    judge,
+    own_parts,
+    path,
+    plain_values,
+    sentence_tokenizer,
+    step,
+    tokens_of,
+)
 
 from reason import Sampling, solve
 from reason.policies.fake import FakePolicy, fake_problems
 from reason.scorers import load_scorer, save_scorer
-from reason.scorers.render import line_ends
+from reason.scorers.render import Speller, line_ends
 from reason.search import STRATEGIES
 from reason.types import BackendError, Finish, Path, Problem, Step
 
@@ -267,6 +279,18 @@ class TestTokens:
     def test_the_tokenizer_file_rules(self, own: FilePath) -> None:
         scorer: Any = load_scorer(own)
         assert scorer._form.speller.tokenizer.backend_tokenizer.to_str() == TOKENIZER.backend_tokenizer.to_str()
+
+    def test_tokenizers_that_begin_with_a_space(self) -> None:
+        speller = Speller(sentence_tokenizer(), size=400)
+        lines = ["ab a\n", "a b\n", " ab"]
+        parts = [speller.step(Step(line)) for line in lines]
+        assert [speller.tokenizer.decode(ids) for ids in parts] == ["ab a\n", "a b\n", "ab"]
+        assert "".join("".join(speller.tokenizer.convert_ids_to_tokens(ids)) for ids in parts) == (
+            "ab▁a<0x0A>a▁b<0x0A>▁ab"
+        )
+        sampled = tuple(speller.tokenizer.convert_tokens_to_ids(["▁", "a", "b"]))
+        assert speller.step(Step(" ab", sampled)) == sampled
+        assert speller.step(Step("ab", sampled)) == speller.spell("ab") != sampled
 
     def test_a_stop_string_that_was_cut_is_not_read(self, own: FilePath) -> None:
         line = Step("Answer: 3", tuple(TOKENIZER.encode("Answer: 3\nQ:")), finish=Finish.STOP)

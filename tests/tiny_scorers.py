@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from torch import nn
 from transformers import (
     GPT2Config,
@@ -64,6 +64,19 @@ def byte_tokenizer(chat: str | None = None, *, shuffled: bool = False) -> PreTra
     if chat is not None:
         fast.chat_template = chat
     return fast
+
+
+def sentence_tokenizer() -> PreTrainedTokenizerFast:
+    """A SentencePiece-like one: spaces are `▁`, one is put in front of every text, line breaks are bytes."""
+    pieces = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "a", "b", "ab", "▁a"]
+    merges = [("a", "b"), ("▁", "a")]
+    vocabulary = {piece: i for i, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, unk_token="<unk>", byte_fallback=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    strip = decoders.Strip(" ", 1, 0)
+    parts = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), strip]
+    tokenizer.decoder = decoders.Sequence(parts)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
 
 
 TOKENIZER = byte_tokenizer()

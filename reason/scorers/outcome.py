@@ -99,7 +99,7 @@ class Conversation:
             while kept and not kept[place][1].strip():
                 kept.pop(place)
             if kept and (bare := strip(kept[place][1])) != kept[place][1]:
-                kept[place] = (self.speller.encode(bare), bare)
+                kept[place] = (self.speller.spell(bare), bare)
         return kept
 
     def _apply(self, problem: Problem, solution: str) -> str:

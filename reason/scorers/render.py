@@ -25,6 +25,7 @@ Values: TypeAlias = NDArray[np.float64]
 """Values in [0, 1]: [reads]."""
 
 _PIECE_CHARACTERS = 32_768
+_ANCHOR = "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,8 @@ class Speller:
         self._special = frozenset((*tokenizer.all_special_ids, *eos))
         self._pieces: dict[int, str] = {}
         self.encode = lru_cache(maxsize=4096)(self._encode)
+        self._anchor = self._encode(_ANCHOR)
+        self._before = self._decode(self._anchor, False)
         self.question = lru_cache(maxsize=1024)(self._question)
 
     def _encode(self, text: str) -> tuple[int, ...]:
@@ -91,7 +94,7 @@ class Speller:
     def piece(self, token: int) -> str:
         """The text of one token; empty for special ones."""
         if token not in self._pieces:
-            self._pieces[token] = "" if token in self._special else self.tokenizer.decode([token])
+            self._pieces[token] = "" if token in self._special else self._decode([token], False)
         return self._pieces[token]
 
     def step(self, step: Step) -> tuple[int, ...]:
@@ -102,10 +105,19 @@ class Speller:
         cut = step.finish is Finish.STOP and len(ids) == len(step.token_ids)
         if ids and max(ids) < self.size and ((self.shared and not cut) or self._spells(ids, step.text)):
             return ids
-        return self.encode(step.text) if step.text else ()
+        return self.spell(step.text) if step.text else ()
 
     def _spells(self, ids: tuple[int, ...], text: str) -> bool:
-        return bool(self.tokenizer.decode(list(ids), skip_special_tokens=False) == text)
+        return any(self._decode((*self._anchor, *ids), skip) == self._before + text for skip in (False, True))
+
+    def _decode(self, ids: Sequence[int], skip: bool) -> str:
+        text = self.tokenizer.decode(list(ids), skip_special_tokens=skip, clean_up_tokenization_spaces=False)
+        return str(text)
+
+    def spell(self, text: str) -> tuple[int, ...]:
+        """The tokens of a text that goes on after a line break: without the space that some tokenizers begin with."""
+        whole = self.encode(_ANCHOR + text)
+        return whole[len(self._anchor) :] if whole[: len(self._anchor)] == self._anchor else self.encode(text)
 
 
 def line_ends(pieces: Sequence[str], step_end: Sequence[str]) -> list[int]:
