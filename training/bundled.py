@@ -4,8 +4,8 @@ Stages, each resumable and seeded (a stage whose result exists is skipped):
 
 1. policy: a small Qwen2 model learns word problems (loss on the solution only), then word problems and packs of single
    equation lines in turn, and is stopped while it still errs.
-2. backbone: a copy of it goes on learning to predict and to check arithmetic: whole problems mixed with packs of single
-   equation lines, half of them with a planted error.
+2. backbone: a copy with two more layers goes on learning to predict and to check: whole problems in turn with packs
+   of single equation lines, half of both with a planted error.
 3. labels: the policy solves fresh training problems; every step gets the share of 8 completions from there that end in
    the right answer (Math-Shepherd, Wang et al. 2023, arXiv:2312.08935, eq. 4, soft estimation).
 4. process, outcome: a value head on the backbone learns the labels; the outcome model learns the final verdicts.
@@ -51,8 +51,10 @@ from reason.types import Problem, Sampling
 
 VOCABULARY = 640
 POLICY_STEPS = 3200
+POLICY_LAYERS = 4
+SCORER_LAYERS = 6
 PACKS_FROM = 1500
-BACKBONE_STEPS = 7000
+BACKBONE_STEPS = 4000
 SCORER_STEPS = 1600
 LABEL_PROBLEMS = 2000
 LABEL_CHUNK = 100
@@ -63,13 +65,13 @@ SEED = 0
 MODELS = Path(__file__).resolve().parent.parent / "reason" / "models"
 
 
-def config(vocabulary: int) -> Qwen2Config:
-    """The architecture of policy and scorer backbone: 2.2 million parameters, head width 64."""
+def config(vocabulary: int, layers: int = POLICY_LAYERS) -> Qwen2Config:
+    """The architecture of policy (2.2 million parameters) and, two layers deeper, scorers (3.2 million)."""
     return Qwen2Config(
         vocab_size=vocabulary,
         hidden_size=192,
         intermediate_size=640,
-        num_hidden_layers=4,
+        num_hidden_layers=layers,
         num_attention_heads=3,
         num_key_value_heads=3,
         max_position_embeddings=1024,
@@ -77,7 +79,7 @@ def config(vocabulary: int) -> Qwen2Config:
         bos_token_id=None,
         eos_token_id=END_ID,
         pad_token_id=END_ID,
-        attn_implementation="eager",  # short sequences: the fused kernel's backward pass is slower on a CPU
+        attn_implementation="eager",  # type: ignore[call-arg]  # short sequences: the fused kernel's backward pass is slower on a CPU
     )
 
 
@@ -129,7 +131,7 @@ def train_policy(work: Path, tokenizer: Tokenizer, steps: int) -> Qwen2ForCausal
     file = work / "policy" / "model.safetensors"
     if file.exists():
         load_weights(model, file)
-        model.eval()
+        model.train(False)
         return model
     batches = ProblemBatches(tokenizer, seed=SEED, batch=BATCH)
     held_out = [ProblemBatches(tokenizer, seed=SEED + 1000, batch=BATCH).at(i) for i in range(16)]
@@ -150,12 +152,24 @@ def train_policy(work: Path, tokenizer: Tokenizer, steps: int) -> Qwen2ForCausal
     return model
 
 
+def deepen(model: Qwen2ForCausalLM, deeper: Qwen2Config) -> Qwen2ForCausalLM:
+    """The same function with more layers: the added ones begin as the identity.
+
+    In the first layers' last outputs stands what token the model expects next. Only a further layer at the next token
+    can see it, compare it with the token that came, and let another layer gather the surprises of a line at its end.
+    """
+    copy = Qwen2ForCausalLM(deeper)
+    copy.load_state_dict(model.state_dict(), strict=False)
+    for layer in copy.model.layers[model.config.num_hidden_layers :]:
+        nn.init.zeros_(layer.self_attn.o_proj.weight)
+        nn.init.zeros_(layer.mlp.down_proj.weight)
+    return copy
+
+
 def train_backbone(work: Path, tokenizer: Tokenizer, policy: Qwen2ForCausalLM, steps: int) -> ValueModel:
     """Stage 2: even steps take packs of equation lines, odd ones whole solutions, half of each with a planted error."""
     torch.manual_seed(SEED)
-    lm = Qwen2ForCausalLM(config(tokenizer.get_vocab_size()))
-    lm.load_state_dict(policy.state_dict())
-    model = ValueModel(lm)
+    model = ValueModel(deepen(policy, config(tokenizer.get_vocab_size(), SCORER_LAYERS)))
     file = work / "backbone" / "model.safetensors"
     if file.exists():
         load_weights(model, file)
@@ -199,7 +213,7 @@ def export_policy(work: Path, tokenizer: Tokenizer, model: Qwen2ForCausalLM) -> 
     copy.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=END_ID, pad_token_id=END_ID
     )
-    copy.to(torch.float16)
+    copy.half()  # type: ignore[no-untyped-call]
     copy.save_pretrained(folder)
     hub_tokenizer(tokenizer).save_pretrained(folder)
     settings = {"prompt": {"template": PROMPT, "step_end": ["\n"], "max_tokens": 160}}
@@ -280,9 +294,9 @@ def row_batches(rows: list[Row], *, batch: int, seed: int) -> list[Batch]:
 def train_scorer(
     work: Path, tokenizer: Tokenizer, backbone: ValueModel, labels: Path, *, kind: str, steps: int
 ) -> ValueModel:
-    """Stage 4: half the steps on the policy's labelled solutions, a quarter on each of the backbone's kinds of batch."""
+    """Stage 4: half the steps on the policy's labelled solutions, the rest on the backbone's kinds of batch."""
     torch.manual_seed(SEED)
-    model = ValueModel(Qwen2ForCausalLM(config(tokenizer.get_vocab_size())))
+    model = ValueModel(Qwen2ForCausalLM(config(tokenizer.get_vocab_size(), SCORER_LAYERS)))
     model.load_state_dict(backbone.state_dict())
     file = work / kind / "model.safetensors"
     if file.exists():

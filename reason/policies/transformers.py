@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from reason.policies.engine import Engine, Row
 from reason.policies.memory import default_memory_gib
+from reason.policies.tokenizer import load_tokenizer
 from reason.policies.vocabulary import Vocabulary
 from reason.prompts import Prompt, default_prompt
 from reason.types import BackendError, Capabilities, Finish, Path, Problem, Sampling, Step, Until, UsageError
@@ -326,7 +327,7 @@ def _load(path: str, dtype: torch.dtype, trust_remote_code: bool) -> tuple[PreTr
         raise UsageError(f"{path!r} holds no config.json; pass a directory written by save_pretrained")
     try:
         AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
+        tokenizer = load_tokenizer(path, trust_remote_code=trust_remote_code)
         model = AutoModelForCausalLM.from_pretrained(
             path, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code
         )
