@@ -141,12 +141,15 @@ def test_finish_reasons_at_the_limit() -> None:
     stopped = next(step for step in free if step.finish is Finish.STOP and len(step.token_ids) > 2)
     seed = free.index(stopped)
     size = len(stopped.token_ids)
-    assert stopped.token_ids[-1] == tokenizer().eos_token_id and EOS not in stopped.text
+    assert stopped.token_ids[-1] == tokenizer().eos_token_id
+    assert EOS not in stopped.text
     assert all(tokenizer().eos_token_id not in step.token_ids[:-1] for step in free)
     exact = extend(policy, [path(QUESTIONS[0], seed)], replace(SAMPLED, max_tokens=size))[0]
-    assert exact.finish is Finish.STOP and exact.token_ids == stopped.token_ids
+    assert exact.finish is Finish.STOP
+    assert exact.token_ids == stopped.token_ids
     cut = extend(policy, [path(QUESTIONS[0], seed)], replace(SAMPLED, max_tokens=size - 1))[0]
-    assert cut.finish is Finish.LENGTH and cut.token_ids == stopped.token_ids[:-1]
+    assert cut.finish is Finish.LENGTH
+    assert cut.token_ids == stopped.token_ids[:-1]
 
 
 def test_limits_count_the_whole_path_and_the_context() -> None:
@@ -158,7 +161,8 @@ def test_limits_count_the_whole_path_and_the_context() -> None:
         at = at.then(extend(policy, [at], step)[0])
         sizes.append(len(at.steps[-1].token_ids))
         finishes.append(at.finish)
-    assert sizes == [4, 4, 2] and finishes == [Finish.STEP, Finish.STEP, Finish.LENGTH]
+    assert sizes == [4, 4, 2]
+    assert finishes == [Finish.STEP, Finish.STEP, Finish.LENGTH]
     used_up = path(QUESTIONS[1], 0, Step("x", token_ids=(5,) * 10, finish=Finish.STEP))
     assert extend(policy, [used_up], step)[0] == Step("", finish=Finish.LENGTH)
     long = extend(policy, [path(QUESTIONS[1], seed) for seed in range(20)], Sampling(temperature=1.0, max_tokens=9999))
@@ -180,7 +184,8 @@ def test_boundaries_keep_whole_tokens_and_stop_strings_are_cut() -> None:
     assert ended
     for step in ended:
         before = words.decode(step.token_ids[:-1])
-        assert "\n" in step.text and "\n" not in before.lstrip("\n")
+        assert "\n" in step.text
+        assert "\n" not in before.lstrip("\n")
         assert step.text.startswith(before.rstrip("\ufffd"))
     free = extend(policy, [path(q, s) for s in range(30) for q in QUESTIONS], replace(SAMPLED, max_tokens=60))
     stop = next(step.text[9:12] for step in free if len(step.text) > 20 and step.text[9:12].isprintable())
@@ -211,6 +216,8 @@ def test_bad_input_is_one_clear_line() -> None:
 
 def test_capabilities_describe_the_model() -> None:
     found = make().capabilities
-    assert found.partial and found.token_ids and found.logprobs
+    assert found.partial
+    assert found.token_ids
+    assert found.logprobs
     assert found.context == CONTEXT
     assert found.parameters == sum(p.numel() for p in language_model("qwen2").parameters())
