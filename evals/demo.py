@@ -82,6 +82,8 @@ def run_demo(*, out: FilePath, limit: int, n: int, seed: int, as_json: bool) -> 
         def show(running: str, done: int, lines: Sequence[Line]) -> None:
             rows.extend(_cells(line, names) for line in lines[len(rows) :])
             live.update(_table(rows, f"{names[running]}: {done} of {len(problems)}"))
+            if done == 0 and not console.is_terminal:
+                print(f"{names[running]} …", file=console.file, flush=True)
 
         comparison = compare(
             problems, task.grade, policy=policy, scorer=scorer, n=n, seed=seed, sampling=sampling, on_progress=show

@@ -130,7 +130,17 @@ def find_policy(name: str) -> Policy:
     """The policy that `reason.load` makes of the name."""
     from reason.policies import load
 
+    _hide_loading_bars()
     return load(name)
+
+
+def _hide_loading_bars() -> None:
+    """Transformers draws a bar for every model that it loads, however small."""
+    try:
+        from transformers.utils import logging
+    except ImportError:
+        return  # loading says which extra is missing
+    logging.disable_progress_bar()
 
 
 def default_sampling(policy: Policy) -> Sampling:
@@ -165,6 +175,7 @@ def find_scorer(
             f"the scorer {name!r} checks solutions by rule, and the task {task.name} has no rule: "
             f"pass --scorer {scorer_choices(task)}"
         )
+    _hide_loading_bars()
     return load_scorer(name, aggregate=aggregate, policy=policy)
 
 

@@ -78,7 +78,7 @@ def cost_line(cost: Cost) -> str:
 def print_outcome(console: Console, outcome: Outcome, *, tree: bool = False) -> None:
     """The answer, the steps with their scores, the confidence and the cost; with `tree`, the search tree first."""
     if tree:
-        console.print(tree_view(outcome), highlight=False, soft_wrap=True)
+        console.print(tree_view(outcome), highlight=False)
         console.print()
     lines = scored_lines(outcome)
     if lines:

@@ -91,7 +91,9 @@ def judge_unique(
 
 def candidate(path: Path, score: Score = UNSCORED, value: float | None = None) -> Candidate:
     """A candidate with its answer extracted; `value` replaces the score's own."""
-    return Candidate(path, answer_of(path.text), score.value if value is None else value, 1.0, score.steps)
+    return Candidate(
+        path, answer_of(path.text), score.value if value is None else value, 1.0, score.parts or score.steps
+    )
 
 
 @dataclass(frozen=True, slots=True)
