@@ -33,6 +33,12 @@ def exact(node: Node) -> Ratio:
         return rule(values)
     if node.kind == "call":
         return algebra.symbol(f"{node.name}({','.join(value.key for value in values)})")
+    if node.kind in ("sum", "prod"):
+        return algebra.symbol(f"@{node.kind}[{node.name}]({values[0].key})")
+    if node.kind in ("floor", "ceil"):
+        whole = values[0].rational
+        if whole is not None:
+            return algebra.constant(Fraction(math.floor(whole) if node.kind == "floor" else math.ceil(whole)))
     return _function(node.kind, values)
 
 
@@ -185,6 +191,8 @@ def _value(node: Node, point: int) -> complex:
     if node.kind == "call":
         arguments = [_value(argument, point) for argument in node.args]
         return _sample(f"{node.name}{[complex(round(v.real, 9), round(v.imag, 9)) for v in arguments]}", point)
+    if node.kind in ("sum", "prod"):
+        raise ValueError("a series")
     return _NUMERIC[node.kind]([_value(argument, point) for argument in node.args])
 
 
@@ -227,6 +235,8 @@ _NUMERIC: dict[str, Callable[[list[complex]], complex]] = {
     "abs": lambda values: complex(abs(values[0])),
     "log": _logarithm,
     "ln": lambda values: cmath.log(values[0]),
+    "floor": lambda values: complex(math.floor(values[0].real + 1e-12)),
+    "ceil": lambda values: complex(math.ceil(values[0].real - 1e-12)),
     "exp": lambda values: cmath.exp(values[0]),
     "arg": lambda values: complex(cmath.phase(values[0])),
     "sin": lambda values: cmath.sin(values[0]),

@@ -144,7 +144,7 @@ def _together(gap: str) -> bool:
     if len(gap) > LONGEST_GAP * 2 or re.search(r"\n\s*\n|\.\s", gap):
         return False
     gap = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", gap)
-    gap = re.sub(r"\\q?quad|\\[()\[\],; ]|\$|[A-Za-z]\w*(?:_\{?\w+\}?)?\s*=\s*$", " ", gap).strip()
+    gap = re.sub(r"\\q?quad|\\[()\[\],; ]|\$|[A-Za-z]\w*(?:_\{?\w+\}?)?\s*=\s*$", " ", gap).strip(" \\")
     words = re.findall(r"[^\s,;&+]+", gap)
     if not words:
         return True

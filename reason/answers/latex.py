@@ -124,7 +124,7 @@ class _Scanner:
     _space_grouped = re.compile(rf"\d{{1,3}}(?:[{THOUSANDS}{THIN} ]\s?\d{{3}})+(?![\d])(?:\.\d+)?")
     _comma_grouped = re.compile(rf"[1-9]\d{{0,2}}(?:[,{THOUSANDS}]\d{{3}})+(?![\d,])(?:\.\d+)?")
     _comma_decimal = re.compile(r"\d+,\d{2,}(?![\d,.])")
-    _number = re.compile(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)(?![A-Za-z\d])|\d*\.\d+|\d+")
+    _number = re.compile(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)(?![A-Za-z\d])|\d*\.\d+|\d+\.?(?=\s*[/*])|\d+")
     _letters = re.compile(r"[A-Za-z]+(?:'s)?")
 
     def __init__(self, text: str, commas: str) -> None:

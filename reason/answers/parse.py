@@ -22,7 +22,8 @@ GREEK = frozenset(
 )
 UNARY = frozenset("sin cos tan cot sec csc asin acos atan sinh cosh tanh log ln exp arg".split())
 ACCENTS = frozenset("overline bar hat vec tilde overrightarrow widehat dot ddot mathbb".split())
-ENDINGS = frozenset(("+", "-", "*", "/", ")", "]", "}", r"\}", "|", "^", "_", "!", r"\pm", r"\mp"))
+STOPS = frozenset(("", "+", "-", ")", "]", "}", r"\}", r"\rfloor", r"\rceil", ","))
+ENDINGS = STOPS | {"*", "/", "|", "^", "_", "!"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,14 @@ class Sym:
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """An operation: add, neg, mul, div, pow, root (degree, radicand), fact, abs, binom, call, or a function's name."""
+    """An operation.
+
+    Attributes:
+        kind: add, neg, mul, div, pow, root (degree, radicand), fact, abs, binom, floor, ceil, sum, prod, call, or a
+            function's name.
+        args: What it applies to.
+        name: The name of a call, the range of a series.
+    """
 
     kind: str
     args: tuple[Node, ...]
@@ -116,7 +124,7 @@ class _Parser:
             elif token == "/":
                 self.take()
                 node = Op("div", (node, self.signed()))
-            elif token in ("", "+", "-", ")", "]", "}", r"\}") or (token == "|" and self.bars):
+            elif token in STOPS or (token == "|" and self.bars):
                 return node
             else:
                 mixed = self.mixed(node)
@@ -294,6 +302,12 @@ class _Parser:
             return Op("binom", (top, self.argument()))
         if name in UNARY:
             return self.function(name)
+        if name in ("sum", "prod"):
+            return self.series(name)
+        if name in ("lfloor", "lceil"):
+            inside = self.sum()
+            self.expect({"lfloor": r"\rfloor", "lceil": r"\rceil"}[name])
+            return Op(name[1:], (inside,))
         if name in ACCENTS:
             return self.symbol(f"{name}{{{self.raw()}}}")
         if name == "Delta" and len(self.peek()) == 1 and self.peek().isalpha():
@@ -301,6 +315,13 @@ class _Parser:
         if name in GREEK:
             return self.symbol("\\" + name)
         raise Unreadable(f"unknown command {name!r}")
+
+    def series(self, name: str) -> Node:
+        """A sum or product over an index; its range is kept as text, its body ends at the next + or -."""
+        bounds = []
+        while self.peek() in ("_", "^"):
+            bounds.append(self.take() + self.raw())
+        return Op(name, (self.product(),), " ".join(sorted(bounds)))
 
     def function(self, name: str) -> Node:
         exponent: Node | None = None

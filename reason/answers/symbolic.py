@@ -1,7 +1,8 @@
 """Second tier: Math-Verify in killable, memory-limited worker processes.
 
-A worker is started on first need, keeps sympy imported, answers one comparison at a time over pipes, is killed when it
-takes longer than the timeout, and is replaced after 400 comparisons. Inputs that could only waste it are refused before
+A worker is started on first need, keeps sympy imported, answers one comparison at a time over pipes, ends when one
+takes more processor time than the timeout (and is killed after four times that on the clock), and is replaced after 400
+comparisons. Inputs that could only waste it are refused before
 (`precheck`). Any number of threads may call `Pool.check`; each takes a worker of its own, up to the pool's size, so it
 works beside asyncio and off the main thread. A forked child starts workers of its own.
 """
@@ -13,6 +14,7 @@ import json
 import os
 import re
 import selectors
+import signal
 import subprocess
 import sys
 import threading
@@ -31,6 +33,8 @@ LARGEST_EXPONENT = 5_000
 LARGEST_FACTORIAL = 1_000
 RECYCLE_AFTER = 400
 START_SECONDS = 120.0
+CLOCK = 4.0
+"""A worker is killed after this many times its processor time on the clock."""
 _KEPT = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "LANG", "LC_ALL")
 
 _DIGITS = re.compile(rf"\d{{{LONGEST_DIGITS + 1},}}")
@@ -85,7 +89,7 @@ class Pool:
 
     Args:
         size: Most workers at a time.
-        timeout: Seconds for one comparison; then the worker is killed.
+        timeout: Processor seconds for one comparison, so that a busy machine does not change verdicts.
         memory_mib: Address space of a worker in MiB.
     """
 
@@ -155,7 +159,7 @@ class _Worker:
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
         script = Path(__file__).with_name("worker.py")
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-B", str(script), str(memory), str(int(timeout) + 30)],
+            [sys.executable, "-P", "-B", str(script), str(memory), str(timeout), str(int(CLOCK * timeout) + 30)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -173,7 +177,7 @@ class _Worker:
                 )
             raise BackendError(
                 f"the symbolic worker did not start within {START_SECONDS:.0f} s: run {sys.executable} {script} "
-                f"{memory} 60 to see why."
+                f"{memory} 3 60 to see why."
             )
 
     @property
@@ -194,16 +198,16 @@ class _Worker:
             if self.process.stdin is not None:
                 self.process.stdin.write(line)
                 self.process.stdin.flush()
-            answer = self._receive(timeout)
+            answer = self._receive(CLOCK * timeout)
         except OSError:
             answer = None
         if answer is not None:
             if answer["grade"] == Grade.LIMIT:
                 self.kill()
             return Reply(Grade(answer["grade"]), answer["reason"])
-        ended = self.process.poll() is not None
+        ended = self.process.poll()
         self.kill()
-        if ended:
+        if ended is not None and ended != -getattr(signal, "SIGPROF", 0):
             return Reply(Grade.LIMIT, "the symbolic worker ran out of memory or crashed")
         return Reply(Grade.TIMEOUT, f"the symbolic worker took longer than {timeout:g} s")
 

@@ -1,8 +1,9 @@
 """The process in which Math-Verify runs: JSON lines in, JSON lines out, one comparison at a time.
 
 Started by `reason.answers.symbolic` as a script of its own, so that it imports nothing of this package. It limits its
-own memory, may not write files, ends when its input ends, and is killed by its parent when it takes too long; its alarm
-is only for the case that the parent has died. Math-Verify's own timeouts are off. Model text is parsed by its LaTeX
+own memory, may not write files and ends when its input ends. A comparison that uses too much processor time ends the
+process through the system's profiling timer, whatever else the machine is doing; an alarm ends it should its parent
+have died. Math-Verify's own timeouts are off. Model text is parsed by its LaTeX
 grammar alone (`LatexExtractionConfig`), never by its plain-expression extractor, which calls sympy's `parse_expr`.
 """
 
@@ -19,8 +20,8 @@ DIGITS = 10
 
 
 def main() -> None:
-    """Serve until the input ends. Arguments: memory limit in bytes, seconds before the alarm."""
-    memory, patience = int(sys.argv[1]), int(sys.argv[2])
+    """Serve until the input ends. Arguments: memory limit in bytes, processor seconds, seconds before the alarm."""
+    memory, seconds, patience = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -33,8 +34,7 @@ def main() -> None:
     _confine(memory)
     _send(replies, {"ready": True})
     for line in sys.stdin:
-        if hasattr(signal, "alarm"):
-            signal.alarm(patience)
+        _watch(seconds, patience)
         job = json.loads(line)
         try:
             reply = compare(job["gold"], job["pred"])
@@ -43,9 +43,14 @@ def main() -> None:
             return
         except Exception as error:  # sympy raises anything; an input it chokes on is not comparable
             reply = {"grade": "unparseable", "reason": type(error).__name__}
+        _watch(0, 0)
         _send(replies, reply)
-        if hasattr(signal, "alarm"):
-            signal.alarm(0)
+
+
+def _watch(seconds: float, patience: int) -> None:
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        signal.alarm(patience)
 
 
 def _send(replies: Any, message: dict[str, Any]) -> None:
