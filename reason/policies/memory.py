@@ -6,6 +6,7 @@ moves a token, so a radix tree can name tokens by slot number.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,6 +62,14 @@ def token_bytes(shapes: Sequence[LayerShape], dtype: torch.dtype) -> int:
     return sum(shape.heads * (shape.key_dim + shape.value_dim) for shape in shapes) * dtype.itemsize
 
 
+def zeros(shape: tuple[int, ...], *, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """As torch.zeros, but on a CPU the system only provides the pages that are touched."""
+    if device.type != "cpu" or not math.prod(shape):
+        return torch.zeros(shape, dtype=dtype, device=device)
+    raw = np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)
+    return torch.from_numpy(raw).view(dtype).view(shape)
+
+
 def default_memory_gib(device: torch.device) -> float:
     """60 % of the free memory of a GPU; on a CPU a quarter of the available RAM, at most 2 GiB."""
     if device.type == "cuda":
@@ -102,7 +111,7 @@ class KVStore:
         self.capacity = 0
 
     def _new(self, slots: int, heads: int, width: int) -> Tensor:
-        return torch.zeros((slots, heads, width), dtype=self.dtype, device=self.device)
+        return zeros((slots, heads, width), dtype=self.dtype, device=self.device)
 
     @property
     def used(self) -> int:

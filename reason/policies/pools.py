@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reason.policies.memory import KVStore, LayerShape
+from reason.policies.memory import KVStore, LayerShape, zeros
 
 Index = NDArray[np.int64]
 
@@ -32,16 +32,19 @@ class Pool:
         self.keys = [torch.empty((0, 0, shape.key_dim), dtype=dtype, device=device) for shape in shapes]
         self.values = [torch.empty((0, 0, shape.value_dim), dtype=dtype, device=device) for shape in shapes]
 
-    def fit(self, rows: int, cap: int, *, used: tuple[int, int], bound: int) -> bool:
-        """Make room for `rows` x `cap`, keeping the first `used` rows and tokens; False if `bound` tokens forbid it."""
+    def fit(self, rows: int, cap: int, *, used: tuple[int, int], bound: int, wish: tuple[int, int] = (0, 0)) -> bool:
+        """Make room for `rows` x `cap`, keeping the first `used` rows and tokens; False if `bound` tokens forbid it.
+
+        A pool that must grow grows to `wish` where the bound allows it, else geometrically.
+        """
         if rows <= self.rows and cap <= self.cap and self.rows * self.cap <= bound:
             return True
         if rows * cap > bound:
             return False
-        more_rows = rows if rows <= self.rows else max(rows, min(2 * self.rows, bound // cap))
-        new_rows = max(more_rows, min(self.rows, bound // cap))
-        more_cap = cap if cap <= self.cap else max(cap, self.cap + self.cap // 2)
-        new_cap = max(cap, min(max(more_cap, self.cap), bound // new_rows))
+        more_rows = self.rows if rows <= self.rows else max(wish[0], 2 * self.rows)
+        new_rows = max(rows, min(more_rows, bound // cap))
+        more_cap = self.cap if cap <= self.cap else max(wish[1], self.cap + self.cap // 2)
+        new_cap = max(cap, min(more_cap, bound // new_rows))
         self._move(new_rows, new_cap, used)
         return True
 
@@ -50,14 +53,10 @@ class Pool:
         for tensors, dims in ((self.keys, "key_dim"), (self.values, "value_dim")):
             for layer, shape in enumerate(self.shapes):
                 old = tensors[layer]
-                new = torch.zeros((rows * shape.heads, cap, getattr(shape, dims)), dtype=self.dtype, device=self.device)
+                new = zeros((rows * shape.heads, cap, getattr(shape, dims)), dtype=self.dtype, device=self.device)
                 new[: keep_rows * shape.heads, :keep_cap] = old[: keep_rows * shape.heads, :keep_cap]
                 tensors[layer] = new
         self.rows, self.cap = rows, cap
-
-    def clear(self) -> None:
-        """Give the memory back."""
-        self._move(0, 0, (0, 0))
 
     def flat(self, layer: int) -> tuple[Tensor, Tensor]:
         """Keys and values as [rows * heads * cap, width]."""

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from reason.policies.engine import Engine, Row
+from reason.policies.engine import Engine
 from reason.policies.memory import default_memory_gib
+from reason.policies.rows import Row
 from reason.policies.tokenizer import load_tokenizer
 from reason.policies.vocabulary import Vocabulary
 from reason.prompts import Prompt, default_prompt
@@ -122,7 +123,7 @@ class TransformersPolicy:
         directory = path if FilePath(path).is_dir() else None
         settings.setdefault("prompt", default_prompt(tokenizer, directory))
         settings.setdefault("name", FilePath(path).name if directory else str(path))
-        return cls(cast(PreTrainedModel, nn.Module.to(model, place)), tokenizer, **settings)
+        return cls(nn.Module.to(model, place), tokenizer, **settings)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -210,7 +211,7 @@ class TransformersPolicy:
             await asyncio.sleep(0)
 
     def _fail(self, error: Exception) -> None:
-        self.engine.drop_all()
+        self.engine.clear()
         text = f"{type(error).__name__}: {error}"
         for call in list(self._calls):
             call.land(BackendError(f"decoding with {self._name} failed: {text}"))

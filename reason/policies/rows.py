@@ -1,0 +1,178 @@
+"""What is known of each running row, as arrays; when rows leave, the last ones move into their places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reason.policies.pools import Index
+from reason.policies.vocabulary import Ends
+from reason.types import Finish, Sampling, Step
+
+_FIELDS = ("token", "position", "length", "new", "limit", "group", "ends", "serial")
+_FIRST_WIDTH = 64
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """One path being extended.
+
+    Attributes:
+        prompt: Prompt tokens; rows with an equal `key` share them.
+        before: Tokens already on the path.
+        limit: New tokens after which it ends, and `at_limit` as what.
+        earlier: The path's text so far.
+        done: Called once with the step.
+        gone: Nobody waits for it any more.
+        tokens, logprobs: New ones, while it is not in the batch.
+        prefilled: Tokens computed to admit it.
+    """
+
+    prompt: NDArray[np.int64]
+    key: int
+    before: tuple[int, ...]
+    sampling: Sampling
+    ends: Ends
+    limit: int
+    at_limit: Finish
+    earlier: str
+    seed: int
+    done: Callable[[Step], None]
+    gone: bool = False
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    prefilled: int = 0
+
+    @property
+    def own(self) -> int:
+        """Tokens after the prompt."""
+        return len(self.before) + len(self.tokens)
+
+    def sequence(self) -> NDArray[np.int64]:
+        """All tokens but the last: those whose keys and values a row needs before its next step."""
+        if not self.own:
+            return self.prompt[:-1]
+        return np.concatenate([self.prompt, np.array([*self.before, *self.tokens], dtype=np.int64)])[:-1]
+
+    def last(self) -> int:
+        """The token that is fed next."""
+        for tokens in (self.tokens, self.before):
+            if tokens:
+                return int(tokens[-1])
+        return int(self.prompt[-1])
+
+
+class Table:
+    """The running rows in arrays.
+
+    Attributes:
+        rows: The rows themselves.
+        tokens, logprobs: New ones, [rows, width].
+        seeds: [rows].
+        filters: [4, rows]: temperature, top_k, top_p, min_p.
+
+    The columns, each [rows], are read and replaced with `table[name]`: the `token` that is fed next and its
+    `position`, the `length` of what is stored after the prompt, the number of `new` tokens and their `limit`, the
+    `group`, which `ends` apply, and a `serial` number that grows with each admission.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self._columns = {name: np.zeros(0, dtype=np.int64) for name in _FIELDS}
+        self._seeds = np.zeros(0, dtype=np.uint64)
+        self._filters = np.zeros((4, 0), dtype=np.float32)
+        self._tokens = np.zeros((0, _FIRST_WIDTH), dtype=np.int64)
+        self._logprobs = np.zeros((0, _FIRST_WIDTH), dtype=np.float32)
+        self._serial = 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, name: str) -> Index:
+        return self._columns[name][: len(self.rows)]
+
+    @property
+    def seeds(self) -> NDArray[np.uint64]:
+        return self._seeds[: len(self.rows)]
+
+    @property
+    def filters(self) -> NDArray[np.float32]:
+        return self._filters[:, : len(self.rows)]
+
+    @property
+    def longest(self) -> int:
+        """Most tokens that a row has stored after its prompt."""
+        return int(self["length"].max()) if self.rows else 0
+
+    def add(self, rows: Sequence[Row], groups: Sequence[int], ends: Sequence[int]) -> None:
+        """Append rows, with their groups and the numbers of their `Ends`."""
+        first, count = len(self.rows), len(self.rows) + len(rows)
+        self._reserve(count, max(len(row.tokens) for row in rows) + 1)
+        self.rows.extend(rows)
+        values = np.empty((len(_FIELDS), len(rows)), dtype=np.int64)
+        for at, (row, group, end) in enumerate(zip(rows, groups, ends, strict=True)):
+            position = len(row.prompt) + row.own - 1
+            self._serial += 1
+            new = len(row.tokens)
+            values[:, at] = (row.last(), position, row.own, new, row.limit, group, end, self._serial)
+            if new:
+                self._tokens[first + at, :new] = row.tokens
+                self._logprobs[first + at, :new] = row.logprobs
+        for name, column in zip(_FIELDS, values, strict=True):
+            self._columns[name][first:count] = column
+        self._seeds[first:count] = np.array([row.seed % 2**64 for row in rows], dtype=np.uint64)
+        settings = [(s.temperature, s.top_k, s.top_p, s.min_p) for s in (row.sampling for row in rows)]
+        self._filters[:, first:count] = np.array(settings, dtype=np.float32).T
+
+    def append(self, tokens: NDArray[np.int64], logprobs: NDArray[np.float32]) -> None:
+        """One new token for every row."""
+        count, new = len(self.rows), self["new"]
+        self._reserve(count, int(new.max()) + 1)
+        at = np.arange(count)
+        self._tokens[at, new] = tokens
+        self._logprobs[at, new] = logprobs
+        self._columns["token"][:count] = tokens
+        for name in ("new", "length", "position"):
+            self._columns[name][:count] += 1
+
+    def written(self, index: int) -> tuple[list[int], list[float]]:
+        """New tokens of a row and their log-probabilities."""
+        new = int(self._columns["new"][index])
+        return self._tokens[index, :new].tolist(), self._logprobs[index, :new].tolist()
+
+    def drop(self, holes: Index, movers: Index, left: int) -> None:
+        """Move rows into holes and keep the first `left`."""
+        for hole, mover in zip(holes.tolist(), movers.tolist(), strict=True):
+            self.rows[hole] = self.rows[mover]
+        del self.rows[left:]
+        arrays: list[NDArray[Any]] = [*self._columns.values(), self._seeds, self._tokens, self._logprobs]
+        for array in arrays:
+            array[holes] = array[movers]
+        self._filters[:, holes] = self._filters[:, movers]
+
+    def regroup(self, renamed: Index) -> None:
+        """Give groups new numbers."""
+        self._columns["group"][: len(self.rows)] = renamed[self["group"]]
+
+    def _reserve(self, rows: int, width: int) -> None:
+        """Room for so many rows and new tokens; both grow by doubling."""
+        had_rows, had_width = self._tokens.shape
+        if rows <= had_rows and width <= had_width:
+            return
+        rows = had_rows if rows <= had_rows else max(rows, 2 * had_rows)
+        width = had_width if width <= had_width else max(width, 2 * had_width)
+        self._columns = {name: _grown(column, (rows,)) for name, column in self._columns.items()}
+        self._seeds = _grown(self._seeds, (rows,))
+        self._filters = _grown(self._filters, (4, rows))
+        self._tokens = _grown(self._tokens, (rows, width))
+        self._logprobs = _grown(self._logprobs, (rows, width))
+
+
+def _grown(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    new = np.zeros(shape, dtype=array.dtype)
+    new[tuple(slice(0, size) for size in array.shape)] = array
+    return new
