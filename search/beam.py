@@ -2,14 +2,15 @@
 
 Snell et al. 2408.03314, section 5, and the reference search-and-learn (Beeching et al. 2024). Each level costs n steps:
 
-1. the root is extended n times, later levels share n steps evenly over the kept paths, the better ones first;
+1. the root is extended n times, later levels share n steps over the kept paths in proportion to value ** balance;
 2. equal siblings are merged, each different child is judged once;
 3. the best n // branch children are kept, where finished ones move to the pool and give up their slot;
 4. it ends when the slots are used up, no path is open, or none can beat the pool; the pool then selects the answer.
 
 So beam(16, 4) is 4 wide with 4 branches and costs, level by level, at most what 16 whole solutions cost.
 
-Deviations: the references clone or re-extend finished beams to keep n of them, so that of 16 answers 4 differ; here a
+Deviations: sharing by value is REBASE's idea (Wu et al. 2408.00724, there by softmax); balance 0 is the references'
+even split. The references clone or re-extend finished beams to keep n of them, so that of 16 answers 4 differ; here a
 finished path is never extended, cloned or judged again. Merged siblings leave their slots to other paths. With a
 falling aggregation (min, product) and naive selection, paths that the pool already beats are dropped, since no further
 step can raise their value.
@@ -23,7 +24,7 @@ from dataclasses import dataclass, field
 
 from reason.search.children import Child, attach, judge_children, sample_children
 from reason.search.select import SELECTIONS, candidate, check_aggregate, complete_first, conclude, paid_for
-from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, one_of
+from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, number, one_of
 from reason.search.tree import Tree
 from reason.types import Candidate, Outcome, Path, Problem, UsageError
 from reason.work import SearchRun
@@ -66,6 +67,7 @@ def beam(
     select: str = "weighted",
     aggregate: str | None = None,
     refill: bool = True,
+    balance: float = 2.0,
     finish: int | None = None,
 ) -> Strategy:
     """Beam search over steps.
@@ -78,6 +80,7 @@ def beam(
         aggregate: How step values become a path's value ("last", "min", "product", "mean"); None: as the scorer does.
         refill: Whether every level spends its full share (n, less the share of slots that finished) when fewer paths
             than slots are left; False spends `branch` on each path that is left.
+        balance: Power of a path's value in proportion to which it gets steps; 0 shares them evenly.
         finish: Finished paths that end the search, each giving up one slot once fewer slots than that are needed; None:
             n // branch.
 
@@ -89,6 +92,7 @@ def beam(
     at_least("max_steps", max_steps)
     one_of("select", select, SELECTIONS)
     check_aggregate(aggregate)
+    number("balance", balance)
     if branch > n:
         raise UsageError(f"branch={branch} with n={n}: branch may not exceed n; pass a larger n or branch={n}")
     width = n // branch
@@ -99,7 +103,8 @@ def beam(
         state.frontier = [_Entry(0, Child(Path(problem)))]
         for level in range(max_steps):
             kept = [entry.child.path for entry in state.frontier]
-            counts = shares(n, branch, len(kept), min(width, state.slots), level == 0, refill)
+            total = n if level == 0 else level_steps(n, width, len(kept), state.slots, refill)
+            counts = shares(total, [entry.child.value for entry in state.frontier], balance)
             families, state.cut = yield from sample_children(kept, counts)
             _grow(state, (yield from judge_children(families, aggregate)))
             _keep(state, width, bound=select == "naive" and aggregate in _FALLING)
@@ -110,13 +115,27 @@ def beam(
     return Strategy("beam", run, frozenset({SCORER, PARTIAL}))
 
 
-def shares(n: int, branch: int, paths: int, slots: int, first: bool, refill: bool) -> list[int]:
-    """How many steps each of the kept paths gets, best first."""
-    if first:
-        return [n]
-    total = max(slots * n // max(n // branch, 1), paths) if refill else paths * branch
-    each, extra = divmod(total, paths)
-    return [each + (index < extra) for index in range(paths)]
+def level_steps(n: int, width: int, paths: int, slots: int, refill: bool) -> int:
+    """Steps of a level with so many paths and slots left."""
+    filled = min(width, slots) if refill else paths
+    return max(filled * n // width, paths)
+
+
+def shares(total: int, values: Sequence[float], balance: float) -> list[int]:
+    """How many of a level's steps each path gets, in proportion to value ** balance; one at least (largest remainder).
+
+    Unscored and zero values count as the least value among the others.
+    """
+    known = [value for value in values if value > 0]
+    least, most = min(known, default=1.0), max(known, default=1.0)
+    weights = [((value if value > 0 else least) / most) ** balance for value in values]
+    spare = total - len(values)
+    exact = [spare * weight / math.fsum(weights) for weight in weights]
+    counts = [1 + int(share) for share in exact]
+    order = sorted(range(len(values)), key=lambda index: (int(exact[index]) - exact[index], index))
+    for index in order[: total - sum(counts)]:
+        counts[index] += 1
+    return counts
 
 
 def _grow(state: _State, families: Sequence[Sequence[Child]]) -> None:

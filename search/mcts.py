@@ -14,6 +14,8 @@ Deviations:
 - The value backed up is the best new step's, not the node's own: all siblings are judged anyway, and an answer needs
   one good continuation, not a good average. AlphaZero backs up the leaf's own value, OmegaPRM its rollouts' mean.
 - A node can be sampled again (see `reason.search.tree`): a hard step needs more samples than an easy one.
+- A wave takes only nodes that promise about as much as its first (`slack`): one far behind can wait for what the wave
+  finds.
 - n counts whole solutions, so that strategies compare at equal cost: simulations go on until their steps have cost as
   much as n solutions of the mean length found. With branch 4 and problems of four steps these are n simulations.
 - The answer is voted by score, not taken from the most visited child; `final` offers the others.
@@ -26,10 +28,11 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 from reason.answers import answer_of, vote
+from reason.search.arrays import NONE
 from reason.search.children import Child, attach, judge_children, sample_children, scored
+from reason.search.pool import Pool, Solution
 from reason.search.select import (
     UNSCORED,
-    candidate,
     check_aggregate,
     complete_first,
     conclude,
@@ -38,8 +41,9 @@ from reason.search.select import (
 )
 from reason.search.spending import Spending
 from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, number, one_of
-from reason.search.tree import NONE, Tree
-from reason.types import Candidate, Finish, Outcome, Path, Problem, Score, UsageError
+from reason.search.tree import Tree
+from reason.search.visits import by_visits
+from reason.types import Finish, Outcome, Path, Problem, Score, UsageError
 from reason.work import Results, SearchRun, Work, extend
 
 VALUES = ("scorer", "rollout", "mixed", "agreement")
@@ -60,6 +64,8 @@ class Settings:
     novelty: float
     virtual_loss: float
     trust: float
+    thrift: float
+    slack: float
     value: str
     mix: float
     final: str
@@ -77,7 +83,9 @@ def mcts(
     exploration: float = 0.3,
     novelty: float = 0.0,
     virtual_loss: float = 1.0,
-    trust: float = 2.0,
+    trust: float = 16.0,
+    thrift: float = 0.05,
+    slack: float = 0.5,
     value: str = "scorer",
     mix: float = 0.5,
     final: str = "vote",
@@ -97,6 +105,8 @@ def mcts(
             always, 1 never.
         virtual_loss: Value-0 visits that a simulation in flight counts as.
         trust: Samples that a node's own value is worth when the value of sampling there again is estimated.
+        thrift: The novelty (see above) at which that value is halved, since a repeated step brings nothing.
+        slack: A node joins a wave only if its value is at least this share of the first one's; 0 always fills waves.
         value: "scorer": the steps' judgements; "rollout": the judgement of one continuation to the end, for scorers
             that cannot judge unfinished paths; "mixed": both; "agreement": the share of the answers so far that equal
             the rollout's, which needs no scorer.
@@ -118,6 +128,8 @@ def mcts(
     number("novelty", novelty, 0, 1)
     number("virtual_loss", virtual_loss)
     number("trust", trust)
+    number("thrift", thrift)
+    number("slack", slack, 0, 1)
     number("mix", mix, 0, 1)
     one_of("value", value, VALUES)
     one_of("final", final, FINALS)
@@ -134,6 +146,8 @@ def mcts(
         novelty,
         virtual_loss,
         trust,
+        thrift,
+        slack,
         value,
         mix,
         final,
@@ -154,8 +168,7 @@ class _State:
     Attributes:
         tree, settings, spending: What they say.
         paths: The open paths by node.
-        pool: The solutions found, all different, by node.
-        reached: How often each was reached, by text and finish.
+        pool: The solutions found.
         known: Every judgement, by text and finish.
         tally: How often each answer was found; for agreement.
         simulations: Simulations done.
@@ -166,24 +179,15 @@ class _State:
     settings: Settings
     spending: Spending
     paths: dict[int, Path]
-    pool: list[tuple[int, Child]] = field(default_factory=list)
-    reached: dict[tuple[str, Finish], int] = field(default_factory=dict)
+    pool: Pool = field(default_factory=Pool)
     known: dict[tuple[str, Finish], Score] = field(default_factory=dict)
     tally: dict[str, int] = field(default_factory=dict)
     simulations: int = 0
     cut: bool = False
 
-    def keep(self, node: int, child: Child) -> None:
-        """Add a closed path to the pool, or count it with its equal."""
-        if paid_for(child.path):
-            key = (child.path.text, child.path.finish)
-            if key not in self.reached:
-                self.pool.append((node, child))
-            self.reached[key] = self.reached.get(key, 0) + child.copies
-
 
 def _run(problem: Problem, settings: Settings) -> SearchRun:
-    tree = Tree(problem, virtual_loss=settings.virtual_loss, trust=settings.trust)
+    tree = Tree(problem, virtual_loss=settings.virtual_loss, trust=settings.trust, thrift=settings.thrift)
     state = _State(tree, settings, Spending(settings.n), {0: Path(problem)})
     while not state.cut:
         nodes, counts = _select_wave(state)
@@ -218,6 +222,9 @@ def _select_wave(state: _State) -> tuple[list[int], list[int]]:
         node = tree.select(settings.exploration)
         if node == NONE:
             break
+        if nodes and not _promise(tree, node) >= settings.slack * _promise(tree, nodes[0]):
+            tree.deselect(node)
+            break
         count = settings.root_branch if node == 0 and not tree.samples[0] else settings.branch
         nodes.append(node)
         counts.append(min(count, left))
@@ -225,6 +232,12 @@ def _select_wave(state: _State) -> tuple[list[int], list[int]]:
         if settings.value != "scorer":
             left -= state.spending.rollout_steps([tree.depth[node] + 1])
     return nodes, counts
+
+
+def _promise(tree: Tree, node: int) -> float:
+    """The value expected of a simulation at the node; 0 if unknown."""
+    value = tree.sample_value(node) if tree.samples[node] else tree.mean_value(node)
+    return 0.0 if math.isnan(value) else value
 
 
 def _without_known(state: _State, node: int, family: Sequence[Child]) -> list[Child]:
@@ -238,6 +251,7 @@ def _without_known(state: _State, node: int, family: Sequence[Child]) -> list[Ch
             fresh.append(child)
         else:
             state.tree.repeat(known, mass=child.mass, copies=child.copies)
+            state.pool.keep(known, child)
     return fresh
 
 
@@ -277,7 +291,7 @@ def _record(state: _State, node: int, family: Sequence[Child]) -> tuple[float, i
         elif child.path.open:
             state.tree.hold(at)
         elif paid_for(child.path):
-            state.keep(at, child)
+            state.pool.keep(at, child)
             value = _agreement(state, child.path) if state.settings.value == "agreement" else value
         if not math.isnan(value):
             values.append(value)
@@ -295,7 +309,7 @@ def _roll_out(state: _State, starts: Sequence[int]) -> Generator[Work, Results, 
         child = scored(Child(path), score, state.settings.aggregate)
         state.spending.rollout(path)
         at = state.tree.add(start, path.steps[-1], value=child.value, step_values=child.score.steps, rollout=True)
-        state.keep(at, child)
+        state.pool.keep(at, child)
         values[start] = _agreement(state, child.path) if agreement else child.value
         state.tree.note(start, values[start])
     return values
@@ -340,60 +354,29 @@ def _rank(tree: Tree, node: int) -> tuple[bool, float, int]:
 
 def _conclude(problem: Problem, state: _State) -> Outcome:
     settings, tree = state.settings, state.tree
-    entries = list(state.pool)
-    candidates = [_candidate(child) for _, child in entries]
-    if not any(item.answer for item in candidates):
-        entries += [(node, Child(state.paths[node], value=tree.value[node])) for node in _leaves(state) if node]
-        candidates = [_candidate(child) for _, child in entries]
-    select = _SELECT[settings.final]
-    if settings.value == "agreement":
-        select = "majority"
+    solutions = state.pool.solutions()
+    if not any(solution.candidate().answer for solution in solutions):
+        leaves = [node for node in _leaves(state) if node]
+        solutions += [Solution(Child(state.paths[node], value=tree.value[node]), [node], 1) for node in leaves]
+    candidates = [solution.candidate() for solution in solutions]
     among = complete_first(candidates)
     weights: list[float] | None = None
     pick = None
-    if settings.final == "visits" and entries:
-        eligible = [entries[index][0] for index in among]
-        pick = among[eligible.index(most_visited(tree, eligible))]
-        weights = visit_shares(tree, [node for node, _ in entries])
+    if settings.final == "visits" and solutions:
+        pick, weights = by_visits(tree, [solution.nodes for solution in solutions], among)
     elif settings.value == "agreement":
-        weights = [state.reached.get((child.path.text, child.path.finish), 1) for _, child in entries]
+        weights = [float(solution.count) for solution in solutions]
     outcome = conclude(
         problem,
         candidates,
-        select,
+        "majority" if settings.value == "agreement" else _SELECT[settings.final],
         weights=weights,
         among=among,
         pick=pick,
         tree=tree,
         stopped="budget" if state.cut else "done",
     )
-    for node, child in entries:
-        if child.path is outcome.path:
-            tree.choose(node)
+    for solution in solutions:
+        if solution.child.path is outcome.path:
+            tree.choose(solution.nodes[-1])
     return outcome
-
-
-def _candidate(child: Child) -> Candidate:
-    return candidate(child.path, child.score, child.value)
-
-
-def most_visited(tree: Tree, nodes: Sequence[int]) -> int:
-    """Of the nodes, none below another: where the most visited branches lead; ties go to the mean value."""
-    leading = {at for node in nodes for at in tree.lineage(node)}
-    at = 0
-    while at not in nodes:
-        branches = [child for child in tree.children(at) if child in leading]
-        at = max(branches, key=lambda child: (tree.visits[child], -_rank(tree, child)[0], -_rank(tree, child)[1]))
-    return at
-
-
-def visit_shares(tree: Tree, nodes: Sequence[int]) -> list[float]:
-    """The probability of ending at each node when every branch is taken in proportion to its visits plus one.
-
-    Only branches that lead to one of the nodes count, so that the shares of different nodes, none below another, sum
-    to 1.
-    """
-    lines = [tree.lineage(node) for node in nodes]
-    leading = {at for line in lines for at in line}
-    total = {at: sum(tree.visits[child] + 1 for child in tree.children(at) if child in leading) for at in leading}
-    return [math.prod((tree.visits[at] + 1) / total[tree.parent[at]] for at in line[1:]) for line in lines]

@@ -16,8 +16,8 @@ Q + c · P · sqrt(N_parent) / (1 + N). Deviations:
   mean.
 - Language has no list of legal moves: a node's children are samples. While it is `released`, "sample more steps here"
   is one more arm (as the GEN node of AB-MCTS, 2503.04412, without its Bayesian fits). Its prior is `novelty`; its value
-  is the mean of the samples' values so far, shrunk towards the node's own, times that prior, since a repeated step
-  brings nothing.
+  is the mean of the samples' values so far, shrunk towards the node's own (if the node is good and its children are
+  not, the good one is yet to be sampled), discounted where a new step is unlikely.
 """
 
 from __future__ import annotations
@@ -27,38 +27,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import networkx as nx
-import numpy as np
 
+from reason.search.arrays import NONE, NodeArrays
 from reason.types import Finish, Path, Problem, Step
 
-NONE = -1
-_FIELDS = {
-    "parent": (np.int32, NONE),
-    "first_child": (np.int32, NONE),
-    "last_child": (np.int32, NONE),
-    "next_sibling": (np.int32, NONE),
-    "depth": (np.int32, 0),
-    "visits": (np.int32, 0),
-    "values": (np.int32, 0),
-    "value_sum": (np.float64, 0.0),
-    "value": (np.float64, math.nan),
-    "mass": (np.float64, 1.0),
-    "copies": (np.int32, 1),
-    "mass_below": (np.float64, 0.0),
-    "samples": (np.int32, 0),
-    "singles": (np.int32, 0),
-    "scored": (np.int32, 0),
-    "scored_sum": (np.float64, 0.0),
-    "virtual": (np.int32, 0),
-    "samplable": (np.uint8, 1),
-    "ways": (np.int32, 1),
-    "open": (np.uint8, 1),
-    "pruned": (np.uint8, 0),
-    "chosen": (np.uint8, 0),
-}
 
-
-class Tree:
+class Tree(NodeArrays):
     """A tree of steps with search statistics.
 
     Each field is an array over nodes, `tree.array("visits")` for instance:
@@ -76,58 +50,31 @@ class Tree:
         capacity: Nodes to allocate at first; doubled whenever full.
         virtual_loss: Value-0 visits that a selection in flight counts as.
         trust: Samples that a node's own value is worth when the value of sampling there again is estimated.
+        thrift: The novelty at which that value is halved, since a repeated step brings nothing; 0: no discount.
     """
 
-    def __init__(self, problem: Problem, *, capacity: int = 64, virtual_loss: float = 1.0, trust: float = 2.0) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        capacity: int = 64,
+        virtual_loss: float = 1.0,
+        trust: float = 16.0,
+        thrift: float = 0.05,
+    ) -> None:
+        super().__init__(capacity)
         self.problem = problem
         self.virtual_loss = virtual_loss
         self.trust = trust
+        self.thrift = thrift
         self.steps: list[Step | None] = []
         self.step_values: list[tuple[float, ...]] = []
-        self._arrays = {name: np.full(max(capacity, 1), initial, dtype) for name, (dtype, initial) in _FIELDS.items()}
-        self._bind()
         self._append(None, ())
 
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def array(self, field: str) -> np.ndarray[Any, Any]:
-        """A field over all nodes [nodes]; a copy."""
-        return self._arrays[field][: len(self.steps)].copy()
-
-    def _bind(self) -> None:
-        # A memoryview reads and writes one element several times as fast as numpy's own indexing.
-        count, real = self._integers, self._floats
-        self.parent, self.depth, self.next_sibling = count("parent"), count("depth"), count("next_sibling")
-        self.first_child, self.last_child = count("first_child"), count("last_child")
-        self.visits, self.virtual, self.values = count("visits"), count("virtual"), count("values")
-        self.value_sum, self.value, self.scored_sum = real("value_sum"), real("value"), real("scored_sum")
-        self.mass, self.mass_below = real("mass"), real("mass_below")
-        self.copies, self.samples, self.singles = count("copies"), count("samples"), count("singles")
-        self.scored, self.samplable = count("scored"), count("samplable")
-        self.ways, self.open = count("ways"), count("open")
-        self.pruned, self.chosen = count("pruned"), count("chosen")
-
-    def _integers(self, field: str) -> memoryview[int]:
-        return memoryview(self._arrays[field].data)
-
-    def _floats(self, field: str) -> memoryview[float]:
-        view: Any = memoryview(self._arrays[field].data)
-        typed: memoryview[float] = view
-        return typed
-
     def _append(self, step: Step | None, step_values: tuple[float, ...]) -> int:
-        node = len(self.steps)
-        capacity = len(self._arrays["parent"])
-        if node == capacity:
-            for name, (dtype, initial) in _FIELDS.items():
-                grown = np.full(2 * capacity, initial, dtype)
-                grown[:capacity] = self._arrays[name]
-                self._arrays[name] = grown
-            self._bind()
         self.steps.append(step)
         self.step_values.append(step_values)
-        return node
+        return self.append_row()
 
     def add(
         self,
@@ -237,6 +184,12 @@ class Tree:
         if not self.open[node] and not self.virtual[node]:
             self.backpropagate(node, self.mean_value(node), selected=False)
 
+    def deselect(self, node: int) -> None:
+        """Take a selection back, as if it had not been made."""
+        self.release(node)
+        for at in self.lineage(node):
+            self.virtual[at] -= 1
+
     def _best_arm(self, node: int, exploration: float, *, closed: bool = False) -> int:
         """The open child with the greatest PUCT score, or the node itself to sample there again.
 
@@ -251,7 +204,9 @@ class Tree:
         if self.samplable[node]:
             fresh = self.novelty(node)
             share -= fresh
-            best, best_score = node, fresh * (self.sample_value(node) + pull / (1 + self.samples[node]))
+            best = node
+            best_score = fresh / (fresh + self.thrift) * self.sample_value(node)
+            best_score += fresh * pull / (1 + self.samples[node])
         share /= self.mass_below[node] or 1.0
         child = self.first_child[node]
         while child != NONE:

@@ -12,7 +12,7 @@ from recording import optimum, recorder
 
 from reason.policies.fake import FakeScorer, fake_problems
 from reason.search import STRATEGIES, beam
-from reason.search.beam import shares
+from reason.search.beam import level_steps, shares
 from reason.types import Finish, UsageError
 
 
@@ -21,7 +21,7 @@ def test_wide_enough_finds_the_optimum(seed):
     problem = fake_problems(1, terms=4, seed=seed)[0]
     record = recorder(0.4, noise=0.9, seed=seed)
     best, value = optimum(record.policy, record.scorer, problem)
-    outcome = record.solve(beam(27 * 30, 30, select="naive", finish=81), problem)
+    outcome = record.solve(beam(27 * 30, 30, select="naive", balance=0, finish=81), problem)
     assert outcome.path.text == best
     assert max(candidate.score for candidate in outcome.candidates) == value
     assert len(outcome.candidates) == 27
@@ -136,12 +136,41 @@ def test_the_same_seed_gives_the_same_tree():
 
 
 def test_shares():
-    assert shares(16, 4, 1, 4, first=True, refill=True) == [16]
-    assert shares(16, 4, 4, 4, first=False, refill=True) == [4, 4, 4, 4]
-    assert shares(16, 4, 3, 4, first=False, refill=True) == [6, 5, 5]
-    assert shares(16, 4, 2, 3, first=False, refill=True) == [6, 6]
-    assert shares(16, 4, 3, 3, first=False, refill=False) == [4, 4, 4]
-    assert shares(7, 4, 1, 1, first=False, refill=True) == [7]
+    assert shares(16, [0.5], 2) == [16]
+    assert shares(16, [0.9, 0.1, 0.0, math.nan], 0) == [4, 4, 4, 4]
+    assert shares(16, [0.9, 0.5, 0.2], 0) == [6, 5, 5]
+    assert shares(16, [0.8, 0.2], 1) == [12, 4]
+    assert shares(16, [0.8, 0.2], 2) == [14, 2]
+    assert shares(8, [0.8, math.nan, 0.0], 0.0) == [3, 3, 2]
+    assert shares(3, [0.9, 0.1, 0.1], 5) == [1, 1, 1]
+
+
+@given(st.integers(1, 12), st.lists(st.one_of(st.just(math.nan), st.floats(0, 1)), min_size=1), st.floats(0, 8))
+def test_shares_spend_the_level_exactly(spare, values, balance):
+    counts = shares(len(values) + spare, values, balance)
+    assert sum(counts) == len(values) + spare
+    assert min(counts) >= 1
+
+
+def test_level_steps():
+    assert level_steps(16, 4, 4, 4, refill=True) == 16
+    assert level_steps(16, 4, 3, 4, refill=True) == 16
+    assert level_steps(16, 4, 2, 3, refill=True) == 12
+    assert level_steps(16, 4, 3, 4, refill=False) == 12
+    assert level_steps(16, 4, 4, 16, refill=True) == 16
+    assert level_steps(7, 1, 1, 1, refill=True) == 7
+
+
+def test_better_paths_get_more_steps():
+    problem = fake_problems(1, terms=5)[0]
+    counts = []
+    for balance in (0.0, 4.0):
+        record = recorder(0.4, branch=4, noise=0.5)
+        tree = record.solve(beam(16, 4, balance=balance), problem).tree
+        level = [node for node in range(len(tree)) if tree.depth[node] == 1 and tree.samples[node]]
+        counts.append([tree.samples[node] for node in sorted(level, key=lambda node: -tree.value[node])])
+    assert max(counts[0]) - min(counts[0]) <= 1
+    assert counts[1][0] > max(counts[0])
 
 
 def test_bad_arguments():

@@ -17,8 +17,9 @@ from recording import optimum, recorder
 
 from reason.policies.fake import FakeScorer, fake_problems
 from reason.search import mcts
-from reason.search.mcts import FINALS, VALUES, visit_shares
+from reason.search.mcts import FINALS, VALUES
 from reason.search.tree import Tree
+from reason.search.visits import most_visited, visit_shares
 from reason.types import Finish, Problem, Step, UsageError
 
 GOLDEN = File(__file__).parent / "golden" / "mcts.json"
@@ -65,13 +66,14 @@ def test_every_way_to_value_and_to_choose(value, final):
     wave=st.integers(1, 6),
     novelty=st.sampled_from([0.0, 0.1, 0.3, 1.0]),
     exploration=st.sampled_from([0.0, 0.3, 3.0]),
+    slack=st.sampled_from([0.0, 0.5, 1.0]),
     value=st.sampled_from(VALUES),
     seed=st.integers(0, 999),
     broken=st.integers(2, 9),
 )
-def test_finished_paths_are_left_alone(n, branch, wave, novelty, exploration, value, seed, broken):
+def test_finished_paths_are_left_alone(n, branch, wave, novelty, exploration, slack, value, seed, broken):
     record = recorder(0.5, noise=0.9, seed=seed, fail=lambda index: index % broken == 0)
-    search = mcts(n, branch, wave=wave, novelty=novelty, exploration=exploration, value=value)
+    search = mcts(n, branch, wave=wave, novelty=novelty, exploration=exploration, slack=slack, value=value)
     outcome = record.solve(search, fake_problems(1, seed=seed)[0])
     tree = outcome.tree
     steps = [node for node in range(1, len(tree)) if tree.mass[node] > 0]
@@ -109,7 +111,7 @@ def test_each_token_is_judged_once():
 def test_a_wave_is_one_batch_of_distinct_nodes():
     problem = fake_problems(1, terms=5)[0]
     record = recorder(0.4, branch=4, noise=0.9)
-    record.solve(mcts(16, 2, wave=6, novelty=1), problem)
+    record.solve(mcts(16, 2, wave=6, novelty=1, slack=0), problem)
     start = 0
     for size in record.batches:
         texts = [path.text for path in record.extended[start : start + size]]
@@ -196,6 +198,8 @@ def test_visit_shares_are_a_walks_probabilities():
         tree.backpropagate(node, 1.0, selected=False)
     assert visit_shares(tree, ends) == pytest.approx([5 / 7 * 4 / 6, 5 / 7 * 2 / 6, 2 / 7])
     assert visit_shares(tree, ends[:1]) == [1.0]
+    assert most_visited(tree, ends) == ends[0]
+    assert most_visited(tree, ends[1:]) == ends[1]
 
 
 def test_the_same_seed_gives_the_same_tree():

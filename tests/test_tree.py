@@ -34,11 +34,11 @@ class NaiveNode:
 class NaiveTree:
     """The same search, written as its definition: nothing is kept up to date, everything is recomputed when needed."""
 
-    def __init__(self, trust: float = 2.0) -> None:
+    def __init__(self, trust: float = 16.0, thrift: float = 0.05) -> None:
         self.nodes = [NaiveNode(NONE)]
         self.log: list[tuple[list[int], float]] = []
         self.pending: list[list[int]] = []
-        self.trust = trust
+        self.trust, self.thrift = trust, thrift
 
     def line(self, node: int) -> list[int]:
         return [] if node == NONE else [*self.line(self.nodes[node].parent), node]
@@ -79,7 +79,7 @@ class NaiveTree:
                 value = (self.trust * own + math.fsum(values)) / (self.trust + len(values))
             else:
                 value = math.fsum(values) / len(values) if values else 0.0
-            scores[node] = fresh * (value + pull / (1 + samples))
+            scores[node] = fresh / (fresh + self.thrift) * value + fresh * pull / (1 + samples)
             share -= fresh
         scores |= {c: self.score(node, c, pull, share) for c in self.nodes[node].children if self.is_open(c)}
         return max(scores, key=lambda arm: scores[arm])
