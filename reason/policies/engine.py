@@ -70,7 +70,7 @@ class Engine:
 
     def step(self) -> None:
         """Admit what fits, then give every running row one token."""
-        self._purge()
+        self.purge()
         with torch.inference_mode():
             try:
                 self._admit()
@@ -87,7 +87,8 @@ class Engine:
         if len(self.table):
             self._drop(np.arange(len(self.table)))
 
-    def _purge(self) -> None:
+    def purge(self) -> None:
+        """Take out the rows that nobody waits for."""
         if any(row.gone for row in self.waiting):
             self.waiting = deque(row for row in self.waiting if not row.gone)
         gone = [at for at, row in enumerate(self.table.rows) if row.gone]

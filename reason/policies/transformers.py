@@ -209,6 +209,8 @@ class TransformersPolicy:
                 except Exception as error:
                     self._fail(error)
             await asyncio.sleep(0)
+        with self._lock:
+            self.engine.purge()
 
     def _fail(self, error: Exception) -> None:
         self.engine.clear()
