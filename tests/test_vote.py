@@ -6,7 +6,7 @@ import math
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reason.answers import Group, equal, vote
@@ -47,6 +47,7 @@ def test_one_weight_per_answer_is_asked_for() -> None:
         vote(["1", "2"], [1.0])
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["1", "2", "10", "1.0", None]), max_size=12))
 def test_counts_equal_a_naive_count(answers: list[str | None]) -> None:
     counted = Counter(float(answer) for answer in answers if answer is not None)
@@ -55,6 +56,7 @@ def test_counts_equal_a_naive_count(answers: list[str | None]) -> None:
     assert sorted(member for group in groups for member in group.members) == list(range(len(answers)))
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(["1/2", "0.5", "x=2", "2", "(1,2)", r"\sqrt4", "1,2", r"\pi", "3.1415926536", "A", "a"]),
