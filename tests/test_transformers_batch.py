@@ -165,7 +165,7 @@ def test_prefixes_survive_between_event_loops_until_evicted() -> None:
     assert tokens_of(first) == tokens_of(again)
     assert sum(step.prefilled for step in first) > 0
     assert sum(step.prefilled for step in again) == 0
-    small = make(240)
+    small = make(120)
     extend(small, [path("1 + 1 = 2\n" * 3)], SAMPLED)
     for number in range(6):
         extend(small, [path(f"{number} * {number} = 2\n" * 3)], SAMPLED)
