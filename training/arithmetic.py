@@ -1,4 +1,4 @@
-"""Token batches for the bundled models: whole word problems, and packs of single equation lines with planted errors.
+"""Token batches for the bundled models: whole word problems, and packs of single equation lines.
 
 Every batch is a function of (seed, step). Problems of one chunk are sorted by length before they are cut into batches,
 so that little is padded; right padding needs no mask under causal attention.
@@ -7,9 +7,10 @@ so that little is padded; right padding needs no mask under causal attention.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -48,41 +49,50 @@ class Batch:
         ids: [batch, length] token ids, right-padded with the end token.
         lm: [batch, length] whether predicting this token (from the ones before it) is trained.
         values: [batch, length] target value in [0, 1] at this position, NaN where there is none.
+        solution: [batch, length] whether the token belongs to the solution.
     """
 
     ids: Tensor
     lm: Tensor
     values: Tensor
+    solution: Tensor
 
 
-Row = tuple[list[int], list[bool], list[float]]
+Row: TypeAlias = tuple[list[int], list[bool], list[float], int]
+MakeRow: TypeAlias = Callable[[Tokenizer, random.Random, WordProblem], Row]
 NONE = float("nan")
 
 
 def collate(rows: Sequence[Row]) -> Batch:
-    """Pad rows of (ids, lm mask, values) to one batch."""
-    length = max(len(ids) for ids, _, _ in rows)
+    """Pad rows of (ids, lm mask, values, first token of the solution) to one batch."""
+    length = max(len(row[0]) for row in rows)
     ids = torch.full((len(rows), length), END_ID)
     lm = torch.zeros((len(rows), length), dtype=torch.bool)
     values = torch.full((len(rows), length), NONE)
-    for i, (row_ids, row_lm, row_values) in enumerate(rows):
+    solution = torch.zeros((len(rows), length), dtype=torch.bool)
+    for i, (row_ids, row_lm, row_values, start) in enumerate(rows):
+        solution[i, start : len(row_ids)] = True
         ids[i, : len(row_ids)] = torch.tensor(row_ids)
         lm[i, : len(row_ids)] = torch.tensor(row_lm)
         values[i, : len(row_ids)] = torch.tensor(row_values)
-    return Batch(ids, lm, values)
+    return Batch(ids, lm, values, solution)
 
 
 class ProblemBatches:
-    """Batches of whole problems: the language-model target is the solution and the end token.
+    """Batches of whole problems.
 
-    With `checked`, half of the solutions hold a planted error and every line end has a value (`checked_row`).
+    Args:
+        tokenizer: Spells them.
+        seed: The stream of problems.
+        batch: Rows of a batch.
+        make: A problem's row, from (tokenizer, random generator, problem): such as `solution_row`.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, seed: int, batch: int, checked: bool = False) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, seed: int, batch: int, make: MakeRow) -> None:
         self.tokenizer = tokenizer
         self.seed = seed
         self.batch = batch
-        self.checked = checked
+        self.make = make
         self._chunk = lru_cache(maxsize=2)(self._make_chunk)
 
     def at(self, step: int) -> Batch:
@@ -92,18 +102,25 @@ class ProblemBatches:
     def _make_chunk(self, chunk: int) -> list[Batch]:
         size = self.batch * CHUNK_BATCHES
         problems = [generate("train", self.seed, chunk * size + i) for i in range(size)]
-        rng = random.Random(f"corrupt/{self.seed}/{chunk}")
-        make = (lambda p: checked_row(self.tokenizer, rng, p)) if self.checked else self._row
-        rows = sorted((make(problem) for problem in problems), key=lambda row: len(row[0]))
+        rng = random.Random(f"rows/{self.seed}/{chunk}")
+        rows = sorted((self.make(self.tokenizer, rng, p) for p in problems), key=lambda row: len(row[0]))
         batches = [collate(rows[i : i + self.batch]) for i in range(0, size, self.batch)]
         random.Random(f"chunk/{self.seed}/{chunk}").shuffle(batches)
         return batches
 
-    def _row(self, problem: WordProblem) -> Row:
-        prompt = self.tokenizer.encode(problem.question + "\n").ids
-        solution = [*self.tokenizer.encode(problem.solution).ids, END_ID]
-        ids = prompt + solution
-        return ids, [False] * len(prompt) + [True] * len(solution), [NONE] * len(ids)
+
+def solution_row(tokenizer: Tokenizer, rng: random.Random, problem: WordProblem, *, results: float = 1.0) -> Row:
+    """A problem whose solution is learned token by token, and of a line's result only this share."""
+    prompt = tokenizer.encode(problem.question + "\n").ids
+    ids, lm = list(prompt), [False] * len(prompt)
+    for line in problem.lines:
+        head, tail = line.split("=")
+        for text, trained in ((head + "=", True), (tail + "\n", rng.random() < results)):
+            tokens = tokenizer.encode(text).ids
+            ids += tokens
+            lm += [trained] * len(tokens)
+    last = [*tokenizer.encode(f"Answer: {problem.answer}").ids, END_ID]
+    return ids + last, lm + [True] * len(last), [NONE] * (len(ids) + len(last)), len(prompt)
 
 
 def random_equation(rng: random.Random) -> tuple[int, str, int, int]:
@@ -126,103 +143,21 @@ def random_equation(rng: random.Random) -> tuple[int, str, int, int]:
     return small * large, operator, small, large
 
 
-def plant_error(rng: random.Random, result: int) -> int:
-    """A wrong result of the kinds that models make: a digit changed, off by a small number, by ten or by a hundred."""
-    while True:
-        kind = rng.random()
-        if kind < 0.5:
-            digits = list(str(result))
-            digits[rng.randrange(len(digits))] = rng.choice("0123456789")
-            wrong = int("".join(digits))
-        elif kind < 0.75:
-            wrong = result + rng.choice((-10, 10, -20, 20, -100, 100))
-        else:
-            wrong = result + rng.choice((-3, -2, -1, 1, 2, 3, -9, 9, 11, -11))
-        if wrong != result and wrong >= 1:
-            return wrong
-
-
-def equation_batch(
-    tokenizer: Tokenizer, *, seed: int, step: int, batch: int, lines: int = 10, wrong_share: float = 0.5
-) -> Batch:
-    """Packs of single equation lines, some of them wrong; the value at each line's end says which.
-
-    The language-model target is the result of the right lines: a model that predicts results knows the wrong ones.
-    """
+def equation_batch(tokenizer: Tokenizer, *, seed: int, step: int, batch: int, lines: int = 10) -> Batch:
+    """Packs of single equation lines, of which the results are learned: many more examples a second than problems."""
     rng = random.Random(f"equations/{seed}/{step}")
-    equations = [(random_equation(rng), rng.random() < wrong_share) for _ in range(batch * lines)]
     texts: list[str] = []
-    for (left, operator, right, result), wrong in equations:
-        texts.append(f"{left} {operator} {right} =")
-        texts.append(f" {plant_error(rng, result) if wrong else result}\n")
+    for _ in range(batch * lines):
+        left, operator, right, result = random_equation(rng)
+        texts += [f"{left} {operator} {right} =", f" {result}\n"]
     encoded = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
     rows: list[Row] = []
     for r in range(batch):
         ids: list[int] = []
         lm: list[bool] = []
-        values: list[float] = []
         for k in range(r * lines, (r + 1) * lines):
-            wrong = equations[k][1]
             head, tail = encoded[2 * k], encoded[2 * k + 1]
             ids += head + tail
-            lm += [False] * len(head) + [not wrong] * len(tail)
-            values += [NONE] * (len(head) + len(tail) - 1) + [0.0 if wrong else 1.0]
-        rows.append((ids, lm, values))
+            lm += [False] * len(head) + [True] * len(tail)
+        rows.append((ids, lm, [NONE] * len(ids), 1))
     return collate(rows)
-
-
-def corrupt(rng: random.Random, problem: WordProblem) -> tuple[list[str], int]:
-    """A solution with one planted error, carried on consistently after it.
-
-    Most errors are a wrong result on a right line; the others are a wrong operand, a wrong operator or a skipped line.
-
-    Returns:
-        The lines, the answer line included, and the index of the first wrong one. Lines after an error end where the
-        story cannot go on in whole numbers.
-    """
-    parsed = [line.split() for line in problem.lines]
-    at = rng.randrange(len(parsed))
-    replaced: dict[int, int] = {}
-    lines: list[str] = []
-    kind = rng.random()
-    result = 0
-    for k, (left_text, operator, right_text, _, result_text) in enumerate(parsed):
-        old = int(result_text)
-        left, right = (replaced.get(int(text), int(text)) for text in (left_text, right_text))
-        if k == at and 0.7 <= kind < 0.8 and k + 1 < len(parsed):
-            replaced[old] = left
-            continue
-        if k == at and 0.8 <= kind < 0.9:
-            right = plant_error(rng, right)
-        if k == at and kind >= 0.9:
-            operator = rng.choice([o for o in "+-*/" if o != operator])
-        if operator == "/" and (right == 0 or left % right):
-            break
-        result = {"+": left + right, "-": left - right, "*": left * right, "/": left // max(right, 1)}[operator]
-        if k == at and (kind < 0.7 or (kind < 0.8 and k + 1 == len(parsed))):
-            result = plant_error(rng, max(result, 1))
-        if not 1 <= result <= 9999:
-            break
-        if result != old:
-            replaced[old] = result
-        lines.append(f"{left} {operator} {right} = {result}")
-    else:
-        lines.append(f"Answer: {result}")
-    return lines, min(at, len(lines))
-
-
-def checked_row(tokenizer: Tokenizer, rng: random.Random, problem: WordProblem) -> Row:
-    """A problem with a right or (half the time) corrupted solution, valued at the end of every line."""
-    lines, wrong_from = [*problem.solution.split("\n")], len(problem.lines) + 1
-    if rng.random() < 0.5:
-        lines, wrong_from = corrupt(rng, problem)
-    prompt = tokenizer.encode(problem.question + "\n").ids
-    ids, lm, values = list(prompt), [False] * len(prompt), [NONE] * len(prompt)
-    for k, line in enumerate(lines):
-        ended = line.startswith("Answer")
-        tokens = [*tokenizer.encode(line).ids, END_ID] if ended else tokenizer.encode(line + "\n").ids
-        right = k < wrong_from
-        ids += tokens
-        lm += [right] * len(tokens)
-        values += [NONE] * (len(tokens) - 1) + [1.0 if right else 0.0]
-    return ids, lm, values

@@ -3,12 +3,12 @@
 Stages, each resumable and seeded (a stage whose result exists is skipped):
 
 1. policy: a small Qwen2 model learns word problems (loss on the solution only), then word problems and packs of single
-   equation lines in turn, and is stopped while it still errs.
-2. backbone: a copy with two more layers goes on learning to predict and to check: whole problems in turn with packs
-   of single equation lines, half of both with a planted error.
+   equation lines in turn; a copy forgets some arithmetic, so that the policy errs in a way that search can mend.
+2. backbone: another copy goes on learning until it reads and computes much better than the policy.
 3. labels: the policy solves fresh training problems; every step gets the share of 8 completions from there that end in
    the right answer (Math-Shepherd, Wang et al. 2023, arXiv:2312.08935, eq. 4, soft estimation).
-4. process, outcome: a value head on the backbone learns the labels; the outcome model learns the final verdicts.
+4. process, outcome: a head on the backbone (`reason.scorers.surprise`) learns the labels, for the outcome model the
+   final verdicts alone; the backbone is trained along.
 5. export: fp16 safetensors, tokenizer, reason.json and a card with the measured figures.
 """
 
@@ -19,7 +19,8 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -41,6 +42,7 @@ from reason.training.arithmetic import (
     Row,
     collate,
     equation_batch,
+    solution_row,
     train_tokenizer,
 )
 from reason.training.card import TEMPERATURE, last_log_row, measure_policy, write_cards
@@ -51,13 +53,17 @@ from reason.types import Problem, Sampling
 
 VOCABULARY = 640
 POLICY_STEPS = 3200
+POLISH_STEPS = 600
+RESULTS_LEARNED = 0.1
+READER_SHARE = 0.35
 POLICY_LAYERS = 4
-SCORER_LAYERS = 6
 PACKS_FROM = 1500
-BACKBONE_STEPS = 4000
-SCORER_STEPS = 1600
-LABEL_PROBLEMS = 2000
+READER_STEPS = 900
+BACKBONE_STEPS = 2400
+SCORER_STEPS = 700
+LABEL_PROBLEMS = 1200
 LABEL_CHUNK = 100
+COMPLETIONS_PER_SOLUTION = 4
 MEASURE_PROBLEMS = 200
 PROMPT = "{question}\n"
 BATCH = 32
@@ -124,7 +130,7 @@ def load_weights(model: nn.Module, file: Path) -> None:
     model.load_state_dict(load_file(str(file)), strict=False)
 
 
-def train_policy(work: Path, tokenizer: Tokenizer, steps: int) -> Qwen2ForCausalLM:
+def train_base(work: Path, tokenizer: Tokenizer, steps: int) -> Qwen2ForCausalLM:
     """Stage 1."""
     torch.manual_seed(SEED)
     model = Qwen2ForCausalLM(config(tokenizer.get_vocab_size()))
@@ -133,12 +139,12 @@ def train_policy(work: Path, tokenizer: Tokenizer, steps: int) -> Qwen2ForCausal
         load_weights(model, file)
         model.train(False)
         return model
-    batches = ProblemBatches(tokenizer, seed=SEED, batch=BATCH)
-    held_out = [ProblemBatches(tokenizer, seed=SEED + 1000, batch=BATCH).at(i) for i in range(16)]
+    batches = ProblemBatches(tokenizer, seed=SEED, batch=BATCH, make=solution_row)
+    held_out = [ProblemBatches(tokenizer, seed=SEED + 1000, batch=BATCH, make=solution_row).at(i) for i in range(16)]
 
     def batch_at(step: int) -> Batch:
         if step >= PACKS_FROM and step % 2 == 0:
-            return equation_batch(tokenizer, seed=SEED, step=step, batch=BATCH, wrong_share=0.0)
+            return equation_batch(tokenizer, seed=SEED, step=step, batch=BATCH)
         return batches.at(step if step < PACKS_FROM else (step + PACKS_FROM) // 2)
 
     fit(
@@ -152,49 +158,66 @@ def train_policy(work: Path, tokenizer: Tokenizer, steps: int) -> Qwen2ForCausal
     return model
 
 
-def deepen(model: Qwen2ForCausalLM, deeper: Qwen2Config) -> Qwen2ForCausalLM:
-    """The same function with more layers: the added ones begin as the identity.
-
-    In the first layers' last outputs stands what token the model expects next. Only a further layer at the next token
-    can see it, compare it with the token that came, and let another layer gather the surprises of a line at its end.
-    """
-    copy = Qwen2ForCausalLM(deeper)
-    copy.load_state_dict(model.state_dict(), strict=False)
-    for layer in copy.model.layers[model.config.num_hidden_layers :]:
-        nn.init.zeros_(layer.self_attn.o_proj.weight)
-        nn.init.zeros_(layer.mlp.down_proj.weight)
-    return copy
-
-
-def train_backbone(work: Path, tokenizer: Tokenizer, policy: Qwen2ForCausalLM, steps: int) -> ValueModel:
-    """Stage 2: even steps take packs of equation lines, odd ones whole solutions, half of each with a planted error."""
-    torch.manual_seed(SEED)
-    model = ValueModel(deepen(policy, config(tokenizer.get_vocab_size(), SCORER_LAYERS)))
-    file = work / "backbone" / "model.safetensors"
+def continue_lm(
+    work: Path,
+    name: str,
+    tokenizer: Tokenizer,
+    base: Qwen2ForCausalLM,
+    schedule: Schedule,
+    batch_at: Callable[[int], Batch],
+) -> Qwen2ForCausalLM:
+    """Train a copy of a language model further, or load it if that was done."""
+    model = Qwen2ForCausalLM(config(tokenizer.get_vocab_size()))
+    model.load_state_dict(base.state_dict())
+    file = work / name / "model.safetensors"
     if file.exists():
         load_weights(model, file)
-        return model.eval()
-    whole = ProblemBatches(tokenizer, seed=SEED + 1, batch=BATCH, checked=True)
-    held_whole = [ProblemBatches(tokenizer, seed=SEED + 1001, batch=BATCH, checked=True).at(i) for i in range(12)]
-    held_lines = [equation_batch(tokenizer, seed=SEED + 1001, step=i, batch=BATCH) for i in range(6)]
-
-    def batch_at(step: int) -> Batch:
-        if step % 2:
-            return whole.at(step // 2)
-        return equation_batch(tokenizer, seed=SEED + 1, step=step, batch=BATCH)
-
+        model.train(False)
+        return model
+    held_out = [ProblemBatches(tokenizer, seed=SEED + 1000, batch=BATCH, make=solution_row).at(i) for i in range(16)]
     fit(
         model,
-        lambda step: model.losses(batch_at(step), lm_weight=1.0),
-        Schedule(steps, lr=1.5e-3),
-        work / "backbone",
-        evaluate=lambda: {
-            "line_auc": batch_auc(model, held_lines),
-            "solution_auc": batch_auc(model, held_whole),
-        },
+        lambda step: {"loss": lm_loss(model, batch_at(step))},
+        schedule,
+        work / name,
+        evaluate=lambda: {"greedy_reproduces": forced_accuracy(model, held_out)},
     )
     save_weights(model, file)
     return model
+
+
+def train_reader(work: Path, tokenizer: Tokenizer, base: Qwen2ForCausalLM, steps: int) -> Qwen2ForCausalLM:
+    """Stage 2, first half: whole problems."""
+    batches = ProblemBatches(tokenizer, seed=SEED + 4, batch=BATCH, make=solution_row)
+    return continue_lm(work, "reader", tokenizer, base, Schedule(steps, lr=1e-3, decay=0.7), batches.at)
+
+
+def weaken_policy(
+    work: Path, tokenizer: Tokenizer, base: Qwen2ForCausalLM, reader: Qwen2ForCausalLM, steps: int
+) -> Qwen2ForCausalLM:
+    """The end of stage 1: a policy that reads well and computes badly, as small language models do.
+
+    A copy learns whole problems without most of their results and forgets some arithmetic over it; its weights are
+    averaged with the reader's, which forgot nothing (weight averaging: Wortsman et al. 2022, arXiv:2203.05482).
+    """
+    make = partial(solution_row, results=RESULTS_LEARNED)
+    batches = ProblemBatches(tokenizer, seed=SEED + 4, batch=BATCH, make=make)
+    weak = continue_lm(work, "polish", tokenizer, base, Schedule(steps, lr=1e-3, decay=0.7), batches.at)
+    strong = reader.state_dict()
+    weak.load_state_dict({name: value.lerp(strong[name], READER_SHARE) for name, value in weak.state_dict().items()})
+    return weak
+
+
+def train_backbone(work: Path, tokenizer: Tokenizer, reader: Qwen2ForCausalLM, steps: int) -> Qwen2ForCausalLM:
+    """Stage 2, second half: whole problems, and every third batch a pack of equation lines."""
+    whole = ProblemBatches(tokenizer, seed=SEED + 1, batch=BATCH, make=solution_row)
+
+    def batch_at(step: int) -> Batch:
+        if step % 3 == 0:
+            return equation_batch(tokenizer, seed=SEED + 1, step=step, batch=BATCH)
+        return whole.at(step - step // 3 - 1)
+
+    return continue_lm(work, "backbone", tokenizer, reader, Schedule(steps, lr=1e-3, decay=0.6), batch_at)
 
 
 def hub_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
@@ -266,20 +289,23 @@ def sample_labels(work: Path, folder: Path, problems: int) -> Path:
 
 
 def labelled_rows(tokenizer: Tokenizer, lines: Iterable[str], *, kind: str) -> list[Row]:
-    """Token rows of labelled solutions: step values ("process") or the verdict at the end ("outcome")."""
+    """Token rows of labelled solutions, those of right ones with the language-model loss.
+
+    "process": every step's value, where it was estimated, and the verdict at the end; "outcome": the verdict alone.
+    """
     rows: list[Row] = []
     for line in lines:
         label = json.loads(line)
-        if kind == "process" and not label["values"]:
-            continue
         prompt = tokenizer.encode(label["question"] + "\n").ids
         ids, values = list(prompt), [NONE] * len(prompt)
         last = len(label["steps"]) - 1
         for k, step in enumerate(label["steps"]):
-            value = label["values"][k] if kind == "process" else (label["right"] if k == last else NONE)
+            stepwise = kind == "process" and label["values"]
+            value = label["values"][k] if stepwise else label["right"] if k == last else NONE
             ids += step
-            values += [NONE] * (len(step) - 1) + [NONE if value is None else value]
-        rows.append((ids, [False] * len(ids), values))
+            values += [NONE] * (len(step) - 1) + [value]
+        lm = [False] * len(prompt) + [label["right"] == 1.0] * (len(ids) - len(prompt))
+        rows.append((ids, lm, values, len(prompt)))
     return rows
 
 
@@ -292,29 +318,34 @@ def row_batches(rows: list[Row], *, batch: int, seed: int) -> list[Batch]:
 
 
 def train_scorer(
-    work: Path, tokenizer: Tokenizer, backbone: ValueModel, labels: Path, *, kind: str, steps: int
+    work: Path, tokenizer: Tokenizer, backbone: Qwen2ForCausalLM, labels: Path, *, kind: str, steps: int
 ) -> ValueModel:
-    """Stage 4: half the steps on the policy's labelled solutions, the rest on the backbone's kinds of batch."""
+    """Stage 4: three steps in four on the policy's labelled solutions, the fourth on gold ones."""
     torch.manual_seed(SEED)
-    model = ValueModel(Qwen2ForCausalLM(config(tokenizer.get_vocab_size(), SCORER_LAYERS)))
-    model.load_state_dict(backbone.state_dict())
+    lm = Qwen2ForCausalLM(config(tokenizer.get_vocab_size()))
+    lm.load_state_dict(backbone.state_dict())
+    model = ValueModel(lm)
+    nn.init.constant_(model.head.weights, 0.1)
     file = work / kind / "model.safetensors"
     if file.exists():
         load_weights(model, file)
-        return model.eval()
+        model.train(False)
+        return model
     with labels.open(encoding="utf-8") as lines:
-        rows = labelled_rows(tokenizer, lines, kind=kind)
-    held = len(rows) // 20
-    held_out = row_batches(rows[:held], batch=BATCH, seed=SEED)
-    sampled = row_batches(rows[held:], batch=BATCH, seed=SEED)
-    whole = ProblemBatches(tokenizer, seed=SEED + 3, batch=BATCH, checked=True)
+        everything = list(lines)
+    stepwise = [line for line in everything if '"values": []' not in line]
+    whole = [line for line in everything if '"values": []' in line]
+    held = len(stepwise) // 20
+    held_out = row_batches(labelled_rows(tokenizer, stepwise[:held], kind=kind), batch=BATCH, seed=SEED)
+    known = {json.loads(line)["problem"] for line in stepwise[:held]}
+    whole = [line for line in whole if json.loads(line)["problem"] not in known]
+    random.Random(f"completions/{SEED}").shuffle(whole)
+    used = stepwise[held:] + whole[: COMPLETIONS_PER_SOLUTION * len(stepwise)]
+    sampled = row_batches(labelled_rows(tokenizer, used, kind=kind), batch=BATCH, seed=SEED)
+    gold = ProblemBatches(tokenizer, seed=SEED + 3, batch=BATCH, make=solution_row)
 
     def batch_at(step: int) -> Batch:
-        if step % 2 == 0:
-            return sampled[step // 2 % len(sampled)]
-        if step % 4 == 1:
-            return whole.at(step // 4)
-        return equation_batch(tokenizer, seed=SEED + 3, step=step, batch=BATCH)
+        return gold.at(step // 4) if step % 4 == 3 else sampled[(step - step // 4) % len(sampled)]
 
     fit(
         model,
@@ -322,6 +353,7 @@ def train_scorer(
         Schedule(steps, lr=5e-4, decay=0.8),
         work / kind,
         evaluate=lambda: {"label_auc": batch_auc(model, held_out)},
+        evaluate_every=100,
     )
     save_weights(model, file)
     return model
@@ -357,13 +389,14 @@ def measure_and_describe(options: argparse.Namespace) -> None:
         "parameters": policy.capabilities.parameters,
         "policy_steps": options.policy_steps,
         "packs_from": PACKS_FROM,
+        "polish_steps": options.polish_steps,
         "backbone_steps": options.backbone_steps,
         "scorer_steps": options.scorer_steps,
         "label_problems": options.label_problems,
         "command": "python -m reason.training.bundled --work DIR --install",
         "temperature": TEMPERATURE,
     }
-    logs = {kind: last_log_row(options.work / kind) for kind in ("policy", "backbone", "process", "outcome")}
+    logs = {kind: last_log_row(options.work / kind) for kind in ("polish", "backbone", "process", "outcome")}
     write_cards(folders, logs, measured, facts)
     (options.work / "export" / "measured.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
 
@@ -379,6 +412,8 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Rebuild the bundled models.")
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints, logs and labels")
     parser.add_argument("--policy-steps", type=int, default=POLICY_STEPS)
+    parser.add_argument("--polish-steps", type=int, default=POLISH_STEPS)
+    parser.add_argument("--reader-steps", type=int, default=READER_STEPS)
     parser.add_argument("--backbone-steps", type=int, default=BACKBONE_STEPS)
     parser.add_argument("--label-problems", type=int, default=LABEL_PROBLEMS)
     parser.add_argument("--scorer-steps", type=int, default=SCORER_STEPS)
@@ -393,9 +428,11 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer(options.work)
-    policy = train_policy(options.work, tokenizer, options.policy_steps)
+    base = train_base(options.work, tokenizer, options.policy_steps)
+    reader = train_reader(options.work, tokenizer, base, options.reader_steps)
+    policy = weaken_policy(options.work, tokenizer, base, reader, options.polish_steps)
     folder = export_policy(options.work, tokenizer, policy)
-    backbone = train_backbone(options.work, tokenizer, policy, options.backbone_steps)
+    backbone = train_backbone(options.work, tokenizer, reader, options.backbone_steps)
     labels = sample_labels(options.work, folder, options.label_problems)
     for kind in ("process", "outcome"):
         model = train_scorer(options.work, tokenizer, backbone, labels, kind=kind, steps=options.scorer_steps)

@@ -84,7 +84,7 @@ and to err: its purpose is to show what search adds. It knows nothing else.
 
 Trained from scratch on generated problems (`evals/tasks/word_problems.py`, split "train") with the loss on the
 solution only: {policy_steps} steps of 32 sequences, whole problems first and, from step {packs_from}, in turn with
-packs of single equation lines. Last training loss {policy_loss:.3f}.
+packs of single equation lines; then {polish_steps} steps of whole problems. Last training loss {policy_loss:.3f}.
 
 Rebuild it, its scorers and these cards (CPU, two cores, under four hours, resumable):
 
@@ -129,11 +129,11 @@ def write_cards(
 
     Args:
         folders: "policy", "process" and "outcome" directories.
-        logs: Last log rows of "policy", "backbone", "process" and "outcome".
+        logs: Last log rows of "polish", "backbone", "process" and "outcome".
         measured: For "process" and "outcome": split -> `measure_policy`.
         facts: Step counts, parameters and the command that rebuilds everything.
     """
-    text = POLICY_CARD.format(**facts, policy_loss=logs["policy"]["loss"], table=table(measured["process"]))
+    text = POLICY_CARD.format(**facts, policy_loss=logs["polish"]["loss"], table=table(measured["process"]))
     (folders["policy"] / "README.md").write_text(text, encoding="utf-8")
     reads = {
         "process": "One value per step, read at its last token: the chance that the solution will end right",

@@ -14,46 +14,54 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from transformers import PreTrainedModel
 
+from reason.scorers.surprise import SurpriseHead, surprise_features
 from reason.training.arithmetic import Batch
 
 
 class ValueModel(nn.Module):
-    """A causal language model with a scalar head on its last hidden states.
+    """A causal language model with a scalar head on its hidden states and its surprises.
 
     Attributes:
         lm: The language model; its backbone is `lm.model`.
-        head: [width] -> [1], a logit; its sigmoid is the value.
+        head: The logit of a value at every token (`reason.scorers.surprise`).
     """
 
     def __init__(self, lm: PreTrainedModel) -> None:
         super().__init__()
         self.lm = lm
-        self.head = nn.Linear(lm.config.hidden_size, 1)
+        embedding: nn.Embedding = lm.get_input_embeddings()  # type: ignore[assignment]
+        self.head = SurpriseHead(embedding.weight)
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Value logits, and log-probabilities of the solution's tokens (0 elsewhere): both [batch, length]."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.training):
+            hidden = self.lm.model(input_ids=batch.ids, use_cache=False).last_hidden_state
+            expected = self.lm.lm_head(hidden[:, :-1][batch.solution[:, 1:]])
+        came = batch.ids[:, 1:][batch.solution[:, 1:]]
+        logprobs = hidden.new_zeros(batch.ids.shape, dtype=torch.float32)
+        logprobs[batch.solution] = -cross_entropy(expected.float(), came, reduction="none")
+        value = self.head.value(hidden.float()).squeeze(-1)
+        return value + surprise_features(logprobs) @ self.head.weights, logprobs
 
     def losses(self, batch: Batch, *, lm_weight: float) -> dict[str, Tensor]:
         """The losses of a batch: "loss" = value loss + lm_weight * language-model loss (either may be absent)."""
-        with torch.autocast("cpu", torch.bfloat16):
-            hidden = self.lm.model(input_ids=batch.ids, use_cache=False).last_hidden_state
+        logits, logprobs = self(batch)
         parts: dict[str, Tensor] = {}
+        total = logits.new_zeros(())
         marked = ~batch.values.isnan()
-        total = hidden.new_zeros(())
         if bool(marked.any()):
-            logits = self.head(hidden[marked].float()).squeeze(-1)
-            parts["value"] = binary_cross_entropy_with_logits(logits, batch.values[marked])
+            parts["value"] = binary_cross_entropy_with_logits(logits[marked], batch.values[marked])
             total = total + parts["value"]
-        predicted = batch.lm[:, 1:]
-        if lm_weight and bool(predicted.any()):
-            with torch.autocast("cpu", torch.bfloat16):
-                tokens = self.lm.lm_head(hidden[:, :-1][predicted])
-            parts["lm"] = cross_entropy(tokens.float(), batch.ids[:, 1:][predicted])
+        if lm_weight and bool(batch.lm.any()):
+            parts["lm"] = -logprobs[batch.lm].mean()
             total = total + lm_weight * parts["lm"]
         return {"loss": total, **parts}
 
     @torch.inference_mode()
     def values(self, batch: Batch) -> Tensor:
         """Predicted values in [0, 1], [batch, length]."""
-        hidden = self.lm.model(input_ids=batch.ids, use_cache=False).last_hidden_state
-        return torch.sigmoid(self.head(hidden.float()).squeeze(-1))
+        logits: Tensor = self(batch)[0]
+        return logits.sigmoid()
 
 
 def auc(values: Tensor, labels: Tensor) -> float:

@@ -17,10 +17,11 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, inference_mode, nn
 
 from reason.policies.memory import GIB, default_memory_gib
 from reason.policies.prefix import Encoded, PrefixModel
+from reason.scorers.surprise import SurpriseHead
 from reason.types import BackendError, ReasonError, UsageError
 
 Rows: TypeAlias = NDArray[np.float64]
@@ -63,6 +64,7 @@ class Reader:
         def logits(hidden: Tensor) -> Tensor:
             return head(hidden).float()  # type: ignore[no-any-return]
 
+        self._head = head if isinstance(head, SurpriseHead) else None
         self._prefix = PrefixModel(backbone, max_bytes=int(gib * GIB), head=logits)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scorer")
         self.parameters = sum(weight.numel() for module in (backbone, head) for weight in module.parameters())
@@ -73,12 +75,18 @@ class Reader:
         """Do blocking work in the reader's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)
 
-    def read(self, sequences: Sequence[tuple[int, ...]], positions: Sequence[Sequence[int]]) -> list[Reading]:
+    def read(
+        self,
+        sequences: Sequence[tuple[int, ...]],
+        positions: Sequence[Sequence[int]],
+        starts: Sequence[int] | None = None,
+    ) -> list[Reading]:
         """The logits at the given positions of each sequence; equal sequences are computed once.
 
         Args:
             sequences: Token ids, each of 1 to `context`.
             positions: For each sequence, indices into it.
+            starts: For each sequence, where the solution begins; a `SurpriseHead` needs it.
 
         Raises:
             BackendError: The model failed; what was computed before is kept.
@@ -87,10 +95,14 @@ class Reader:
         encoded = dict(zip(order, self._encode(list(order)), strict=True))
         readings = []
         spent = {sequence: part.computed for sequence, part in encoded.items()}
-        for sequence, places in zip(sequences, positions, strict=True):
+        begins = [1] * len(sequences) if starts is None else starts
+        for sequence, places, begin in zip(sequences, positions, begins, strict=True):
             values = encoded[sequence].values
             if values is None:
                 raise BackendError("the prefix model returned no values for a sequence; it needs a head")
+            if self._head is not None:
+                with inference_mode():
+                    values = self._head.logits(values, sequence, max(begin, 1))
             rows = values[list(places)].double().cpu().numpy()
             readings.append(Reading(rows, spent.pop(sequence, 0)))
         return readings

@@ -35,10 +35,12 @@ class Rendered:
     Attributes:
         tokens: The whole sequence, prompt included.
         reads: For each step of the path, the positions in `tokens` that hold its values, in order.
+        start: Where the solution begins in `tokens`.
     """
 
     tokens: tuple[int, ...]
     reads: tuple[tuple[int, ...], ...]
+    start: int = 1
 
 
 class Format(Protocol):
@@ -171,6 +173,7 @@ class Lines:
     def render(self, path: Path) -> Rendered:
         """The prompt's and the steps' tokens, and every line's last position."""
         tokens = list(self.speller.question(self.prompt, path.problem.question))
+        start = len(tokens)
         reads = []
         for step in path.steps:
             own = self.speller.step(step)
@@ -179,7 +182,7 @@ class Lines:
             ends = line_ends([self.speller.piece(token) for token in own], self.step_end)
             reads.append(tuple(len(tokens) + end for end in ends))
             tokens += own
-        return Rendered(tuple(tokens), tuple(reads))
+        return Rendered(tuple(tokens), tuple(reads), start)
 
     def value(self, rows: Rows) -> Values:
         """The probability that the logits stand for."""
@@ -243,7 +246,8 @@ def _judge(
         if scores[i] is not None:
             del rendered[i]
     places = [[p for reads in layout.reads for p in reads][-1 if last else 0 :] for layout in rendered.values()]
-    readings = reader.read([layout.tokens for layout in rendered.values()], places)
+    layouts = rendered.values()
+    readings = reader.read([lay.tokens for lay in layouts], places, [lay.start for lay in layouts])
     for (i, layout), reading in zip(rendered.items(), readings, strict=True):
         values = form.value(reading.rows)
         if not np.isfinite(values).all():

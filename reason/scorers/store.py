@@ -5,7 +5,11 @@ Our own format is a causal backbone and one linear head in one directory:
     config.json          the backbone's configuration
     model.safetensors    `model.*` (backbone), `head.weight` [1, width], `head.bias` [1]; float16
     tokenizer.json       with tokenizer_config.json
-    reason.json          {"scorer": "process" | "outcome", "prompt": {…}, "read_at": "step_end" | "end"}
+    reason.json          {"scorer": "process" | "outcome", "prompt": {…}, "read_at": "step_end" | "end",
+                         "head": "linear" | "surprise"}
+
+With the head "surprise" (`reason.scorers.surprise`) the weights are `head.value.weight`, `head.value.bias` and
+`head.weights` [2].
 
 A process scorer is read at the last token of every step, an outcome scorer at the last token of the solution; a
 complete solution ends with the end-of-sequence token. Weights are read from safetensors only; no remote code is run.
@@ -26,6 +30,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
 from reason.prompts import Prompt
+from reason.scorers.surprise import SurpriseHead
 from reason.types import UsageError
 
 READ_AT = {"process": "step_end", "outcome": "end"}
@@ -70,7 +75,7 @@ class Loaded:
 def save_scorer(
     directory: str | FilePath,
     backbone: nn.Module,
-    head: nn.Linear,
+    head: nn.Linear | SurpriseHead,
     tokenizer: Any,
     *,
     kind: str,
@@ -82,7 +87,7 @@ def save_scorer(
     Args:
         directory: Created if missing; files of the same names are replaced.
         backbone: A causal transformers model without a head of its own, such as `Qwen2Model`.
-        head: `nn.Linear(width, 1)`.
+        head: `nn.Linear(width, 1)`, or a `SurpriseHead` of the backbone's embedding.
         tokenizer: The Hugging Face tokenizer it was trained with.
         kind: "process" (one value per step) or "outcome" (one per solution).
         prompt: How a problem is laid out before its solution, as in `reason.prompts.Prompt`,
@@ -99,9 +104,10 @@ def save_scorer(
         raise UsageError(f"a scorer is of kind {' or '.join(map(repr, READ_AT))}, not {kind!r}")
     config: Any = backbone.config
     width = config.get_text_config().hidden_size
-    if tuple(head.weight.shape) != (1, width) or head.bias is None:
+    linear = head.value if isinstance(head, SurpriseHead) else head
+    if tuple(linear.weight.shape) != (1, width) or linear.bias is None:
         raise UsageError(
-            f"the head has the weight {list(head.weight.shape)} and {'a' if head.bias is not None else 'no'} bias; "
+            f"the head has the weight {list(linear.weight.shape)} and {'a' if linear.bias is not None else 'no'} bias; "
             f"this backbone needs nn.Linear({width}, 1) with a bias"
         )
     asked = Prompt.from_dict(prompt).to_dict()
@@ -115,7 +121,8 @@ def save_scorer(
     stored.pop("_name_or_path", None)
     _write_json(folder / "config.json", stored)
     tokenizer.save_pretrained(folder)
-    settings = {"scorer": kind, "prompt": asked, "read_at": READ_AT[kind], **(extra or {})}
+    settings = {"scorer": kind, "prompt": asked, "read_at": READ_AT[kind]}
+    settings |= {"head": "surprise" if isinstance(head, SurpriseHead) else "linear", **(extra or {})}
     _write_json(folder / "reason.json", settings)
     return folder
 
@@ -158,7 +165,11 @@ def load_own(folder: FilePath, *, device: torch.device, dtype: torch.dtype) -> L
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     backbone = AutoModel.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
     width = config.get_text_config().hidden_size
-    head = nn.Linear(width, 1)
+    form = settings.get("head", "linear")
+    if form not in ("linear", "surprise"):
+        raise UsageError(f"{folder / 'reason.json'} says head {form!r}; known are linear and surprise")
+    surprise = SurpriseHead(backbone.get_input_embeddings().weight) if form == "surprise" else None
+    head: nn.Module = nn.Linear(width, 1) if surprise is None else surprise
     parts: tuple[tuple[str, nn.Module], ...] = (("model.", backbone), ("head.", head))
     for prefix, module in parts:
         held = {name[len(prefix) :]: tensor for name, tensor in weights.items() if name.startswith(prefix)}
