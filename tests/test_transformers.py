@@ -86,6 +86,16 @@ def test_samples_share_a_prompt_and_equal_lone_ones(name: str) -> None:
         assert [step.token_ids for step in again] == [step.token_ids for step in together[:8]]
 
 
+@pytest.mark.parametrize("name", ["qwen2", "mistral", "gemma2"])
+def test_groups_of_very_different_sizes(name: str) -> None:
+    paths = [path(QUESTIONS[0], seed) for seed in range(90)] + [path(q, 7) for q in QUESTIONS[1:]]
+    paths += [path(f"{a} + {b}", 7) for a in range(6) for b in range(6)]
+    steps = extend(make(name), paths, SAMPLED)
+    few = [*range(0, 90, 30), *range(90, len(paths), 7)]
+    alone = extend(make(name, plain_attention=True), [paths[at] for at in few], SAMPLED)
+    assert [step.token_ids for step in alone] == [steps[at].token_ids for at in few]
+
+
 def test_joining_and_leaving_a_running_batch_changes_nothing() -> None:
     paths = [path(q, seed) for seed in range(4) for q in QUESTIONS]
     alone = extend(make(), paths, SAMPLED)

@@ -21,6 +21,7 @@ from reason.policies.pools import Index, Pool
 
 _MASKED = -1e30
 _TILE_ROWS = 256
+_GROUP_COST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +30,43 @@ class Layout:
 
     Attributes:
         group: [rows] group of each row.
-        members: [groups, widest] row of each member, padded with row 0.
-        place: [rows] flat position of each row in `members`.
+        rank: [rows] place of each row in its group.
+        members: [groups, width] row of each member, padded with row 0; groups attend together in this shape.
+        extra: Groups with more members than that, and those members, which attend group by group.
         prefix: [groups] prefix lengths.
     """
 
     group: Index
+    rank: Index
     members: Index
-    place: Index
+    extra: tuple[tuple[int, Index], ...]
     prefix: Index
 
 
 def layout(group: Index, prefix: Index) -> Layout:
     """The layout of rows with these groups, whose prefixes have these lengths."""
     count = np.bincount(group, minlength=len(prefix))
-    width = int(count.max())
+    width = _bulk_width(count)
     order = np.argsort(group, kind="stable")
     first = np.concatenate([[0], np.cumsum(count)[:-1]])
-    place = np.empty(len(group), dtype=np.int64)
-    place[order] = group[order] * width + np.arange(len(group)) - first[group[order]]
-    members = np.zeros(len(prefix) * width, dtype=np.int64)
-    members[place] = np.arange(len(group))
-    return Layout(group, members.reshape(len(prefix), width), place, prefix)
+    rank = np.empty(len(group), dtype=np.int64)
+    rank[order] = np.arange(len(group)) - first[group[order]]
+    members = np.zeros((len(prefix), width), dtype=np.int64)
+    bulk = np.flatnonzero(rank < width)
+    members[group[bulk], rank[bulk]] = bulk
+    extra = tuple(
+        (int(large), order[first[large] + width : first[large] + count[large]])
+        for large in np.flatnonzero(count > width)
+    )
+    return Layout(group, rank, members, extra, prefix)
+
+
+def _bulk_width(count: Index) -> int:
+    """How many members of every group attend together so that padding and single groups cost least."""
+    sizes = np.unique(count)
+    excess = np.maximum(count[None] - sizes[:, None], 0)
+    cost = len(count) * sizes + excess.sum(1) + _GROUP_COST * (excess > 0).sum(1)
+    return int(sizes[np.argmin(cost)])
 
 
 class DecodePlan:
@@ -70,7 +86,6 @@ class DecodePlan:
         self.longest = int(length.max()) + 1
         self.prefix = int(where.prefix.max())
         self.uniform = bool((length == length[0]).all())
-        self._even = bool((where.prefix == self.prefix).all())
         self._tiles = self._split()
         self._cache: dict[tuple[str, int, int], Tensor] = {}
 
@@ -142,46 +157,60 @@ class DecodePlan:
         heads = self.groups.shapes[layer].heads
         groups, wide = self.where.members.shape
         _, rep, width = q.shape
-        members, place = self._moves(heads)
-        grouped = q.view(self.count * heads, rep * width).index_select(0, members)
-        grouped = grouped.view(groups * heads, wide * rep, width)
-        bias = self._shared_bias(rules.window)
-        if bias is not None:
-            bias = bias.repeat_interleave(rep, dim=1) if bias.dim() == 3 else bias
-        run = slice(0, groups * heads)
-        keys, values = self.groups.keys[layer][run, : self.prefix], self.groups.values[layer][run, : self.prefix]
-        parts = _part(grouped, keys, values, bias, heads, rules.softcap)
+        to, back = self._moves(heads)
+        grouped = q.view(self.count * heads, rep * width).index_select(0, to)
+        runs = [(0, groups, wide, self.where.members, self.where.prefix, self.prefix)]
+        for group, rows in self.where.extra:
+            prefix = self.where.prefix[group : group + 1]
+            runs.append((group, group + 1, len(rows), rows[None], prefix, max(1, int(prefix[0]))))
+        parts, first = [], 0
+        for start, stop, size, members, prefix, seen in runs:
+            last = first + (stop - start) * heads * size
+            run = slice(start * heads, stop * heads)
+            keys, values = self.groups.keys[layer][run, :seen], self.groups.values[layer][run, :seen]
+            bias = self._shared_bias((start, size), members, prefix, seen, rules.window)
+            if bias is not None and bias.dim() == 3:
+                bias = bias.repeat_interleave(rep, dim=1)
+            part = _part(grouped[first:last].view(-1, size * rep, width), keys, values, bias, heads, rules.softcap)
+            parts.append(tuple(tensor.reshape(last - first, -1) for tensor in part))
+            first = last
         out, top, total = (
-            part.reshape(groups * heads * wide, -1).index_select(0, place).view(self.count * heads, rep, -1)
-            for part in parts
+            (tensors[0] if len(tensors) == 1 else torch.cat(tensors)).index_select(0, back)
+            for tensors in zip(*parts, strict=True)
         )
-        return out, top, total
+        shape = (self.count * heads, rep, -1)
+        return out.view(shape), top.view(shape), total.view(shape)
 
     def _moves(self, heads: int) -> tuple[Tensor, Tensor]:
-        """Flat (row, head) of each grouped query, and the flat (group, head, member) of each row's head."""
+        """Flat (row, head) of each query in the order (group, head, member), extra ones last; and the way back."""
         to, back = ("to", heads, 0), ("back", heads, 0)
         if to not in self._cache:
-            wide = self.where.members.shape[1]
-            head = np.arange(heads)
-            members = self.where.members[:, None, :] * heads + head[None, :, None]
-            group, member = np.divmod(self.where.place, wide)
-            place = (group[:, None] * heads + head[None]) * wide + member[:, None]
-            self._cache[to] = torch.from_numpy(members.reshape(-1)).to(self.device)
+            where, head = self.where, np.arange(heads)
+            wide = where.members.shape[1]
+            moves = [(where.members[:, None, :] * heads + head[None, :, None]).reshape(-1)]
+            place = (where.group[:, None] * heads + head[None]) * wide + where.rank[:, None]
+            base = len(moves[0])
+            for _, rows in where.extra:
+                moves.append((rows[None] * heads + head[:, None]).reshape(-1))
+                place[rows] = base + head[None] * len(rows) + np.arange(len(rows))[:, None]
+                base += heads * len(rows)
+            self._cache[to] = torch.from_numpy(np.concatenate(moves)).to(self.device)
             self._cache[back] = torch.from_numpy(place.reshape(-1)).to(self.device)
         return self._cache[to], self._cache[back]
 
-    def _shared_bias(self, window: int | None) -> Tensor | None:
-        """[groups, prefix], or [groups, members, prefix] where a window matters, of what may not be seen."""
+    def _shared_bias(
+        self, run: tuple[int, int], members: Index, lengths: Index, seen: int, window: int | None
+    ) -> Tensor | None:
+        """[groups, seen], or [groups, members, seen] where a window matters, of what may not be seen."""
         reach = window is not None and self.prefix + self.longest > window
-        if not reach and self._even:
+        if not reach and bool((lengths == seen).all()):
             return None
-        key = ("shared", int(reach), window or 0)
+        key = (f"shared {run}", int(reach), window or 0)
         if key not in self._cache:
-            at = torch.arange(self.prefix)
-            prefix = torch.from_numpy(self.where.prefix)
+            at, prefix = torch.arange(seen), torch.from_numpy(lengths)
             dark = at[None] >= prefix[:, None]
             if reach and window is not None:
-                position = prefix[:, None] + torch.from_numpy(self.length)[torch.from_numpy(self.where.members)]
+                position = prefix[:, None] + torch.from_numpy(self.length)[torch.from_numpy(members)]
                 dark = dark[:, None] | (at[None, None] <= position[..., None] - window)
             self._cache[key] = _bias(dark, self.device)
         return self._cache[key]

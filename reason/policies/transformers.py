@@ -88,6 +88,7 @@ class TransformersPolicy:
         self.vocabulary = Vocabulary(tokenizer, _logit_width(model), _eos(model, tokenizer))
         memory = default_memory_gib(model.device) if memory_gib is None else memory_gib
         self.engine = Engine(model, self.vocabulary, memory_gib=memory, max_rows=max_rows, plain=plain_attention)
+        self._parameters = sum(weights.numel() for weights in model.parameters())
         self._name = name or str(getattr(config, "_name_or_path", "") or type(model).__name__)
         self._prompts: OrderedDict[str, tuple[int, NDArray[np.int64]]] = OrderedDict()
         self._keys = 0
@@ -128,13 +129,12 @@ class TransformersPolicy:
     @property
     def capabilities(self) -> Capabilities:
         """Partial answers, token ids and log-probabilities, with the model's size and context."""
-        parameters = sum(p.numel() for p in self.model.parameters())
         return Capabilities(
             name=self._name,
             partial=True,
             token_ids=True,
             logprobs=True,
-            parameters=parameters,
+            parameters=self._parameters,
             context=self.context,
         )
 
