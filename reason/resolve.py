@@ -140,7 +140,7 @@ def _hide_loading_bars() -> None:
         from transformers.utils import logging
     except ImportError:
         return  # loading says which extra is missing
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def default_sampling(policy: Policy) -> Sampling:
