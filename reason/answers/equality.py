@@ -43,7 +43,10 @@ def equal(
         pool: The symbolic tier's workers; None uses one shared pool.
 
     Returns:
-        The verdict; never raises on any text.
+        The verdict; no text makes it raise.
+
+    Raises:
+        BackendError: A symbolic worker is needed and cannot be started.
     """
     started = time.perf_counter()
     verdict, tier, reason = _graded(gold, pred, rules, symbolic, pool)

@@ -174,11 +174,7 @@ class _Scanner:
         match = self._space_grouped.match(text, at)
         if match is None and flat and self.commas == "thousands":
             match = self._comma_grouped.match(text, at)
-        decimal = None
-        if flat and self.commas == "decimal":
-            decimal = self._comma_decimal.match(text, at)
-        elif match is None and flat and self.commas == "thousands":
-            decimal = re.compile(r"0,\d+(?![\d,.])").match(text, at)
+        decimal = self._comma_decimal.match(text, at) if flat and self.commas == "decimal" else None
         match = decimal or match or self._number.match(text, at)
         if match is None:
             raise Unreadable(f"a digit that is not ASCII: {text[at]!r}")
