@@ -160,5 +160,5 @@ class RadixTree:
 
 def _common(a: Tokens, b: Tokens) -> int:
     size = min(len(a), len(b))
-    differs = np.flatnonzero(a[:size] != b[:size])
-    return int(differs[0]) if len(differs) else size
+    same = a[:size] == b[:size]
+    return size if same.all() else int(same.argmin())
