@@ -65,7 +65,7 @@ def random_model() -> tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast, Prompt]:
     """The bundled shape with random weights; a hook gives the end token and the newline fixed probabilities."""
     torch.manual_seed(0)
     problems = [make_problem("train", 0, index) for index in range(2000)]
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=train_tokenizer(problems, 512))
+    tokenizer: Any = PreTrainedTokenizerFast(tokenizer_object=train_tokenizer(problems, 512))  # type: ignore[no-untyped-call]
     end, newline = 0, tokenizer.encode("\n")[0]
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
     config = Qwen2Config(
@@ -81,7 +81,7 @@ def random_model() -> tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast, Prompt]:
         eos_token_id=end,
         pad_token_id=end,
     )
-    model = Qwen2ForCausalLM(config).eval()
+    model = Qwen2ForCausalLM(config).train(False)
 
     def ragged(_: Any, __: Any, logits: torch.Tensor) -> torch.Tensor:
         level = logits.logsumexp(-1)
@@ -120,7 +120,7 @@ def run_generate(model: Any, tokenizer: Any, prompt: Prompt, problems: Sequence[
     end = model.config.eos_token_id
     batch = torch.tensor([[end] * (width - len(row)) + row for row in ids])
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in ids])
-    settings = GenerationConfig(
+    settings = GenerationConfig(  # type: ignore[no-untyped-call]
         do_sample=True,
         temperature=TEMPERATURE,
         top_k=0,

@@ -192,7 +192,7 @@ class TransformersPolicy:
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         for other in [other for other in self._pumps if other.is_closed()]:
             del self._pumps[other]
-        for call in [call for call in self._calls if call.loop.is_closed()]:
+        for call in [call for call in list(self._calls) if call.loop.is_closed()]:
             for row in call.rows:
                 row.gone = True
             self._calls.discard(call)
@@ -202,7 +202,7 @@ class TransformersPolicy:
     async def _pump(self, loop: asyncio.AbstractEventLoop) -> None:
         """Step the engine until no call of this event loop is left in it."""
         await asyncio.sleep(0)
-        while any(call.loop is loop and call.left > 0 for call in self._calls):
+        while any(call.loop is loop and call.left > 0 for call in list(self._calls)):
             with self._lock:
                 try:
                     self.engine.step()
