@@ -48,6 +48,7 @@ SAME = [
     # equations and inequalities
     ("2x+4y-3=0", r"y=-\frac{1}{2}x+\frac{3}{4}"), ("x^2/4+y^2/3=1", "3x^2+4y^2=12"), ("y = 2x + 3", "2x+3"),
     ("2 = x", "2"),
+    ("f(x)=x^2+1", "f(t)=t^2+1"), ("f(n)=1", "f(x)=1"),
     ("x < 1", "-x > -1"), (r"x \geq 5", r"5 \leq x"), ("x != 3", r"x \neq 3"), ("-793 < a < 10", "(-793, 10)"),
     (r"[2,\infty)", r"k \ge 2"), (r"x<1 \text{ or } x>3", r"(-\infty,1)\cup(3,\infty)"), ("f(2) < f(1)", "f(1) > f(2)"),
 ]  # fmt: skip
@@ -76,6 +77,7 @@ DIFFERENT = [
     (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix}1&2\\3&5\end{pmatrix}"),
     (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1&2\end{pmatrix}"), ("(0;0;0),(1;2;3)", "(0,0,0),(1,2,4)"),
     # expressions, equations, inequalities
+    ("f(x)=1/x", "f(y)=1/x"),
     ("x+2n+1", "x+1"), ("7 = 11a+c", "11a+c"), ("a+3z=0", "0"), ("x^2+y^2=1", "x^2+y^2=2"), ("x > 5", "x < 5"),
     ("x<2", r"x\le 2"),
     (r"\sin x", r"\cos x"), (r"\sin(10^{-20})", r"\sin(10^{-21})"), (r"1-\frac1e", r"1+\frac1e"),

@@ -47,6 +47,9 @@ FOUND = [
     ("It is not 10, it is 1,000.99m² in all", "1,000.99", "number"),
     ("The chance that she wins is 2/3.", "2/3", "number"),
     ("She saves 20% of it.", "20%", "number"),
+    (r"The probability is \frac{1}{4}.", r"\frac{1}{4}", "math"),
+    ("Answer: 8 (since 2 * 4 = 8)", "8", "marker"),
+    ("Answer: 54</s>", "54", "marker"),
     ("它们一共有3 + 10 = 13只鸟。", "13", "number"),
 ]
 
@@ -72,7 +75,7 @@ def test_the_span_points_at_the_answer_in_the_whole_text(text: str, answer: str,
 
 @pytest.mark.parametrize(
     "text",
-    ["", "   \n ", "I do not know what to do here.", "</think>", r"\boxed{}", "Correct is \\frac{63}{400} but why"],
+    ["", "   \n ", "I do not know what to do here.", "</think>", r"\boxed{}", "Correct \\frac{63}{400} but why"],
 )
 def test_no_answer_is_none_not_a_guess(text: str) -> None:
     assert extract(text).answer is None

@@ -6,14 +6,9 @@ HuggingFaceH4/MATH-500. A question that names percent is answered in percent: th
 
 from __future__ import annotations
 
-import re
-
-from reason.answers import Rules
 from reason.evals.tasks.source import HubSource, Row
-from reason.evals.tasks.task import FileTask, text_field
+from reason.evals.tasks.task import FileTask, percent_where_asked, text_field
 from reason.types import Problem
-
-_PERCENT = re.compile(r"percent|\\?%", re.IGNORECASE)
 
 
 def problem_of(row: Row, identity: str) -> Problem:
@@ -22,11 +17,10 @@ def problem_of(row: Row, identity: str) -> Problem:
     return Problem(identity, text_field(row, "problem"), text_field(row, "answer"), meta)
 
 
-def rules_of(problem: Problem) -> Rules:
-    """Percent counts as the unit asked for where the question names it."""
-    return Rules(percent_is_unit=bool(_PERCENT.search(problem.question)))
-
-
 TASK = FileTask(
-    name="math500", read=problem_of, hub=HubSource("HuggingFaceH4/MATH-500"), answer_format="boxed", rules=rules_of
+    name="math500",
+    read=problem_of,
+    hub=HubSource("HuggingFaceH4/MATH-500"),
+    answer_format="boxed",
+    rules=percent_where_asked,
 )

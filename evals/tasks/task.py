@@ -6,6 +6,7 @@ A task that lives in JSON-lines files is a `FileTask`; any object with the membe
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -13,6 +14,8 @@ from typing import Any, Protocol, runtime_checkable
 from reason.answers import Rules, Verdict, equal, extract
 from reason.evals.tasks.source import HubSource, Row, rows_of
 from reason.types import Problem, UsageError
+
+_PERCENT = re.compile(r"percent|%", re.IGNORECASE)
 
 
 @runtime_checkable
@@ -113,6 +116,11 @@ def subset(problems: Sequence[Problem], limit: int | None, seed: int) -> list[Pr
         raise UsageError(f"limit is {limit}: pass a positive number of problems, or leave it out for all of them.")
     chosen = random.Random(f"subset:{seed}").sample(range(len(problems)), limit)
     return [problems[index] for index in sorted(chosen)]
+
+
+def percent_where_asked(problem: Problem) -> Rules:
+    """Percent counts as the unit asked for where the question names it."""
+    return Rules(percent_is_unit=bool(_PERCENT.search(problem.question)))
 
 
 def text_field(row: Mapping[str, Any], name: str) -> str:

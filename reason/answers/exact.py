@@ -8,13 +8,14 @@ tell two expressions apart. A list matches a list or a set in any order, and a t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TypeAlias
 
 from reason.answers import algebra, evaluate, parse
 from reason.answers.algebra import Limit, Unreadable
 from reason.answers.forms import read
+from reason.answers.keys import INTEGER, form_key
 from reason.answers.latex import plain
 from reason.answers.shapes import (
     Assign,
@@ -35,7 +36,6 @@ from reason.answers.verdict import DEFAULT_RULES, Rules
 Decide: TypeAlias = Callable[[str, str], bool | None]
 """Settles a pair of LaTeX expressions that this tier cannot."""
 
-INTEGER = re.compile(r"[+-]?[0-9]{1,256}\Z")
 _AMBIGUOUS = re.compile(r"[^(\[{]*\d,\d")
 LONGEST_LIST = 256
 POINTS = (1, 2, 3)
@@ -78,21 +78,6 @@ def identical(gold: str, pred: str, rules: Rules = DEFAULT_RULES) -> bool:
     return gold == pred or _bare(gold, rules) == _bare(pred, rules)
 
 
-def key(answer: str) -> Hashable:
-    """A hashable normal form: answers with equal keys are equal (the converse is for `same` to find)."""
-    text = answer.strip()
-    if INTEGER.match(text):
-        return int(text)
-    try:
-        form = read(text)
-        value = rational(form)
-        if value is None:
-            return _key(form)
-        return value.numerator if value.denominator == 1 else value
-    except (Limit, RecursionError):
-        return plain(text)
-
-
 def _bare(answer: str, rules: Rules) -> str:
     text = plain(answer)
     return text if rules.case_sensitive or (len(text) == 1 and text.casefold() > "j") else text.casefold()
@@ -113,30 +98,6 @@ def _readings(gold: str, pred: str) -> list[tuple[Form, Form]]:
             continue
         found.append((against, reading) if swap else (reading, against))
     return found
-
-
-def _key(form: Form) -> str:
-    match form:
-        case Text(text):
-            return f"text:{text.casefold()}"
-        case Quantity():
-            return f"{form.ratio.key}|{form.unit}{'%' if form.percent else ''}"
-        case Based(digits, base):
-            return f"{digits}_{base}"
-        case Colon(parts):
-            return ":".join(map(_key, parts))
-        case Group(left, right, items):
-            return left + ",".join(map(_key, items)) + right
-        case Many(kind, items):
-            return f"{kind}{{{','.join(sorted({_key(item) for item in items}))}}}"
-        case Matrix(rows):
-            return "[" + ";".join(",".join(map(_key, row)) for row in rows) + "]"
-        case Relation(op, difference):
-            return f"{difference.key}{op}0"
-        case Assign(name, value):
-            return f"{name}={_key(value)}"
-        case Unread(text):
-            return f"unread:{plain(text)}"
 
 
 class Matcher:
@@ -252,7 +213,7 @@ class Matcher:
                 return True
             if gold.name != pred.name and _variable(gold.name) and _variable(pred.name):
                 return False
-            return self.match(gold.value, pred.value)
+            return self.match(gold.value, _renamed(pred, gold))
         named, other = (gold, pred) if isinstance(gold, Assign) else (pred, gold)
         assert isinstance(named, Assign)
         if isinstance(other, Relation) and named.equation is not None:
@@ -377,8 +338,20 @@ def _items(form: Form) -> tuple[Form, ...]:
 def _distinct(forms: Sequence[Form]) -> list[Form]:
     found: dict[str, Form] = {}
     for form in forms:
-        found.setdefault(_key(form), form)
+        found.setdefault(form_key(form), form)
     return list(found.values())
+
+
+_CALL = re.compile(r"[A-Za-z]\(([A-Za-z])\)")
+
+
+def _renamed(named: Assign, like: Assign) -> Form:
+    """The value of `f(t) = …` with the argument of `f(x) = …`."""
+    own, other = _CALL.fullmatch(named.name), _CALL.fullmatch(like.name)
+    if own is None or other is None or own[1] == other[1] or not isinstance(named.value, Quantity):
+        return named.value
+    swapped = {own[1]: other[1], other[1]: own[1]}
+    return read(" ".join(swapped.get(token, token) for token in named.value.source.split(" ")))
 
 
 def _variable(name: str) -> bool:

@@ -7,8 +7,8 @@ Text before the last `</think>` is dropped; then, in this order:
 2. the last "answer is X" or "Answer: X";
 3. the last `#### X`;
 4. a text that is nothing but an answer;
-5. the last math span or number of the text, whichever ends later. Inline math must stand on one line, and a number
-   inside a LaTeX argument is not a number of the text.
+5. the last math span or number of the text, whichever ends later. Inline math must stand on one line; a number inside
+   a LaTeX argument is not a number of the text, and LaTeX without delimiters counts after "is" or "=" only.
 
 Strict mode accepts a box only. Every scan is linear; only the last 20,000 characters are read.
 """
@@ -62,14 +62,17 @@ _MATH = re.compile(
     re.DOTALL,
 )
 _BROKEN = re.compile(r"(?<![\\$])\$[ \t]*\n[^$\n]{0,80}\n[ \t]*\$(?!\$)|\\\([ \t]*\n[^\n]{0,80}\n[ \t]*\\\)")
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$|[\"'*<]|[A-Z][a-z])|\n|<\|")
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$|[\"'*<]|[A-Z][a-z])|\n|<\||</?s>")
 _STARTS = re.compile(r"(?:[-+−±(\[{]\s*)*(?:[$€£¥\\]|\.?\d|[A-Za-z](?:$|[\s,.;:=^_(<>+*/-](?![a-z]{2}))|\\)")
 _WORD = re.compile(r"(?<![\w\\])[A-Za-z][a-z]+(?:'[a-z]+)?(?![\w({^])")
 _NOT_PROSE = frozenset("and or sin cos tan cot sec csc log ln exp sqrt pi max min mod gcd lcm inf infty".split())
 _VERB = re.compile(r"\s(?:is|are|equals|be|was|were|gives|get)\s+(?:exactly|equal to|approximately|about|only)?\s*")
 _PROSE = re.compile(
     r"[,;]?\s+(?:because|since|as|which|so|for|when|where|after|before|in total|if|but|that|with|from|each|per|left"
-    r"|more)\b.*"
+    r"|more)\b.*|\s+\((?=[a-z]{2}).*"
+)
+_BARE = re.compile(
+    r"(?:\b(?:is|are|be|equals|get)\b|[=:])\s*(?P<bare>[-+]?\d*\\(?:[dtc]?frac|sqrt|pi)\b[^\n.!?$]{0,200})"
 )
 _FOREIGN = re.compile(r"[\u0400-\u1fff\u3040-\ud7ff]")
 _CHOICE = re.compile(r"\(?([A-J])\)?[,.;:]\s+\w")
@@ -296,7 +299,14 @@ def _last(text: str, start: int = 0) -> Extracted | None:
         if inner is not None:
             percent = _PERCENT.match(text, outside) if "%" not in (inner.answer or "") else None
             found = Extracted(f"{inner.answer}\\%", "math", inner.span) if percent else inner
-    return _number(text, outside, len(text)) or found
+    found = _number(text, outside, len(text)) or found
+    bare = None
+    for bare in _BARE.finditer(text, outside):  # noqa: B007
+        pass
+    if bare is None or (found is not None and found.span[0] > bare.start("bare")):
+        return found
+    end = bare.start("bare") + len(_PROSE.sub("", bare["bare"]))
+    return _trimmed(text, bare.start("bare"), end, "math")
 
 
 def _number(text: str, start: int, end: int) -> Extracted | None:

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from reason.answers import exact
+from reason.answers import exact, keys
 from reason.answers.algebra import Limit
 from reason.types import UsageError
 
@@ -82,7 +82,7 @@ def _merged(groups: dict[Hashable, list[int]], answers: Sequence[str | None]) ->
 
 @lru_cache(maxsize=16_384)
 def _key(answer: str) -> Hashable:
-    return exact.key(answer)
+    return keys.key(answer)
 
 
 @lru_cache(maxsize=16_384)
