@@ -73,7 +73,7 @@ def compare(
     grade: Grader,
     *,
     policy: Policy,
-    scorer: Scorer,
+    new_scorer: Callable[[], Scorer],
     n: int = 16,
     seed: int = 0,
     sampling: Sampling | None = None,
@@ -83,7 +83,8 @@ def compare(
 
     Args:
         problems, grade: What is answered, and how it is graded.
-        policy, scorer, sampling, seed: As in `reason.solve`.
+        policy, sampling, seed: As in `reason.solve`.
+        new_scorer: Makes a scorer; each strategy gets its own, so that none is spared what another had judged before.
         n: The budget in whole solutions, for all but the greedy chain of thought.
         on_progress: Called with (strategy now running, problems done, finished lines).
     """
@@ -107,7 +108,7 @@ def compare(
     lines.append(Line(GREEDY, tuple(run(GREEDY, STRATEGIES[GREEDY](n), None)[0])))
     drawn, sampled = run(MAJORITY, STRATEGIES[MAJORITY](n), None)
     lines.append(Line(MAJORITY, tuple(drawn)))
-    judging, judged = run(BEST, _judge_samples(sampled), scorer)
+    judging, judged = run(BEST, _judge_samples(sampled), new_scorer())
     samples = [judged[problem.id] for problem in problems]
     before = max((record.elapsed for record in drawn), default=0.0)
     for name in (BEST, WEIGHTED):
@@ -115,7 +116,7 @@ def compare(
         rows = zip(selected, drawn, judging, strict=True)
         lines.append(Line(name, tuple(_charged(one, old, before, new.elapsed, grade) for one, old, new in rows)))
     for name in (BEAM, MCTS):
-        lines.append(Line(name, tuple(run(name, STRATEGIES[name](n), scorer)[0])))
+        lines.append(Line(name, tuple(run(name, STRATEGIES[name](n), new_scorer())[0])))
     return Comparison(n, tuple(lines), tuple(samples))
 
 

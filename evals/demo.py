@@ -7,6 +7,7 @@ import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -69,7 +70,7 @@ def run_demo(*, out: FilePath, limit: int, n: int, seed: int, as_json: bool) -> 
     task = load_task(TASK)
     problems = task.load(limit=limit, seed=seed)
     policy = find_policy("bundled")
-    scorer = find_scorer("process", policy=policy)
+    new_scorer = partial(find_scorer, "process", policy=policy)
     sampling = default_sampling(policy)
     names = labels(n)
     console.print(
@@ -86,7 +87,14 @@ def run_demo(*, out: FilePath, limit: int, n: int, seed: int, as_json: bool) -> 
                 print(f"{names[running]} …", file=console.file, flush=True)
 
         comparison = compare(
-            problems, task.grade, policy=policy, scorer=scorer, n=n, seed=seed, sampling=sampling, on_progress=show
+            problems,
+            task.grade,
+            policy=policy,
+            new_scorer=new_scorer,
+            n=n,
+            seed=seed,
+            sampling=sampling,
+            on_progress=show,
         )
         live.update(_table([_cells(line, names) for line in comparison.lines]))
     console.print()

@@ -21,7 +21,7 @@ def run(count: int = 12, n: int = 4) -> Comparison:
         fake_problems(count),
         TASK.grade,
         policy=FakePolicy(accuracy=0.6),
-        scorer=FakeScorer(noise=0.2),
+        new_scorer=lambda: FakeScorer(noise=0.2),
         n=n,
     )
 
