@@ -1,7 +1,7 @@
 """The two requests a search can make, and the two verbs that make them.
 
-A search is a generator: it yields `Extend` and `Judge` and is sent lists back. It never awaits, never touches a model and
-keeps no clock, so one body runs under every runner.
+A search is a generator: it yields `Extend` and `Judge` and is sent lists back. It never awaits, never touches a model
+and keeps no clock, so one body runs under every runner.
 """
 
 from __future__ import annotations

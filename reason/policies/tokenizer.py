@@ -1,8 +1,8 @@
 """Loading a tokenizer as its file defines it.
 
-`AutoTokenizer` chooses a class by the model's type, and some classes (transformers 5's Qwen2 one) put their own splitting
-rules in place of those in tokenizer.json: a model trained with other rules then reads garbage. Where there is a
-tokenizer.json it is taken as it stands.
+`AutoTokenizer` chooses a class by the model's type, and some classes (transformers 5's Qwen2 one) put their own
+splitting rules in place of those in tokenizer.json: a model trained with other rules then reads garbage. Where there is
+a tokenizer.json it is taken as it stands.
 """
 
 from __future__ import annotations
