@@ -64,7 +64,7 @@ def beam(
     branch: int = 4,
     *,
     max_steps: int = 64,
-    select: str = "weighted",
+    select: str = "naive",
     aggregate: str | None = None,
     refill: bool = True,
     balance: float = 2.0,

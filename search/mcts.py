@@ -18,7 +18,7 @@ Deviations:
   finds.
 - n counts whole solutions, so that strategies compare at equal cost: simulations go on until their steps have cost as
   much as n solutions of the mean length found. With branch 4 and problems of four steps these are n simulations.
-- The answer is voted by score, not taken from the most visited child; `final` offers the others.
+- The answer is the best-scored solution's, not the most visited child's; `final` offers the others.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from reason.types import Finish, Outcome, Path, Problem, Score, UsageError
 from reason.work import Results, SearchRun, Work, extend
 
 VALUES = ("scorer", "rollout", "mixed", "agreement")
-FINALS = ("vote", "value", "visits")
+FINALS = ("value", "vote", "visits")
 _SELECT = {"vote": "weighted", "value": "naive", "visits": "majority"}
 
 
@@ -88,7 +88,7 @@ def mcts(
     slack: float = 0.5,
     value: str = "scorer",
     mix: float = 0.5,
-    final: str = "vote",
+    final: str | None = None,
     aggregate: str | None = None,
     max_depth: int = 64,
 ) -> Strategy:
@@ -111,8 +111,9 @@ def mcts(
             that cannot judge unfinished paths; "mixed": both; "agreement": the share of the answers so far that equal
             the rollout's, which needs no scorer.
         mix: Weight of the rollout in "mixed".
-        final: The answer: "vote" by scores over all finished paths, "value" of the best one, or "visits": the one
-            at the end of the most visited branches, weighed by the chance of a walk in proportion to visits.
+        final: The answer: "value" is the best-scored solution's, "vote" the vote of all solutions by their scores,
+            "visits" the one at the end of the most visited branches, weighed by the chance of a walk in proportion to
+            visits. None: "value", or "vote" with `value="agreement"`.
         aggregate: How step values become a path's value ("last", "min", "product", "mean"); None: as the scorer does.
         max_depth: Steps of a path at most.
 
@@ -132,6 +133,8 @@ def mcts(
     number("slack", slack, 0, 1)
     number("mix", mix, 0, 1)
     one_of("value", value, VALUES)
+    if final is None:
+        final = "vote" if value == "agreement" else "value"
     one_of("final", final, FINALS)
     check_aggregate(aggregate)
     if value == "agreement" and final == "value":

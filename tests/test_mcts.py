@@ -143,12 +143,12 @@ def test_widening_spends_where_steps_are_hard():
     found = {}
     for novelty in (0.0, 1.0):
         right = 0
-        for seed in range(30):
+        for seed in range(12):
             problem = fake_problems(1, terms=5, seed=seed)[0]
             record = recorder(0.2, branch=6, noise=0.1, seed=seed)
             right += record.solve(mcts(24, novelty=novelty), problem).answer == problem.answer
         found[novelty] = right
-    assert found[0.0] > found[1.0] + 5
+    assert found[0.0] > found[1.0] + 2
 
 
 @pytest.mark.parametrize("steps", [0, 1, 6, 30])
