@@ -7,7 +7,7 @@ from collections.abc import Hashable
 
 from reason.answers.algebra import Limit
 from reason.answers.forms import read
-from reason.answers.latex import plain
+from reason.answers.latex import LONGEST, plain
 from reason.answers.shapes import (
     Assign,
     Based,
@@ -31,6 +31,8 @@ def key(answer: str) -> Hashable:
     text = answer.strip()
     if INTEGER.match(text):
         return int(text)
+    if len(text) > LONGEST:
+        return text
     try:
         form = read(text)
         value = rational(form)

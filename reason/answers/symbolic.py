@@ -1,7 +1,7 @@
 """Second tier: Math-Verify in killable, memory-limited worker processes.
 
 A worker is started on first need, keeps sympy imported, answers one comparison at a time over pipes, ends when one
-takes more processor time than the timeout (and is killed after 24 times that on the clock), and is replaced after 400
+takes more processor time than the timeout (and is killed after 12 times that on the clock), and is replaced after 400
 comparisons. Inputs that could only waste it are refused before
 (`precheck`). Any number of threads may call `Pool.check`; each takes a worker of its own, up to the pool's size, so it
 works beside asyncio and off the main thread. A forked child starts workers of its own.
@@ -33,7 +33,7 @@ LARGEST_EXPONENT = 5_000
 LARGEST_FACTORIAL = 1_000
 RECYCLE_AFTER = 400
 START_SECONDS = 600.0
-CLOCK = 24.0
+CLOCK = 12.0
 """A worker is killed after this many times its processor time on the clock."""
 _KEPT = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "LANG", "LC_ALL")
 
