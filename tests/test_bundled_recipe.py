@@ -24,7 +24,7 @@ def test_the_recipe_runs_through_resumes_and_its_models_load(tmp_path, monkeypat
 
     installed = tmp_path / "installed"
     card = (installed / "process" / "README.md").read_text()
-    assert "4 steps more" in card
+    assert "4 more with packs" in card
     measured = json.loads((tmp_path / "work" / "export" / "measured.json").read_text())
     assert set(measured["process"]) == {"test", "templates"}
     assert measured["outcome"]["test"]["problems"] == 2
