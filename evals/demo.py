@@ -133,7 +133,7 @@ def _table(rows: Sequence[tuple[str, ...]], running: str = "") -> RenderableType
 def _difference_rows(found: Sequence[Difference], names: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
     """One row for each strategy; in it, the difference against each baseline with its interval."""
     said = {
-        (item.strategy, item.baseline): f"{100 * item.mean:+.0f} ({100 * item.low:+.0f} to {100 * item.high:+.0f})"
+        (item.strategy, item.baseline): f"{_points(item.mean)} ({_points(item.low)} to {_points(item.high)})"
         for item in found
     }
     return tuple(
@@ -141,6 +141,10 @@ def _difference_rows(found: Sequence[Difference], names: Mapping[str, str]) -> t
         for strategy, label in names.items()
         if strategy != GREEDY
     )
+
+
+def _points(share: float) -> str:
+    return f"{round(100 * share):+d}"
 
 
 def _difference_header(names: Mapping[str, str]) -> tuple[str, ...]:
