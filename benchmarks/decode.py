@@ -179,16 +179,21 @@ def main() -> None:
     }
     run_generate(model, tokenizer, prompt, problems[:2])
     run_search(policy, problems, best_of_n(SAMPLES))
+    run_search(policy, problems, beam(SAMPLES, 4))
     found: dict[str, list[Rate]] = {section: [] for section in sections}
     matmul: list[float] = []
     for _ in range(options.rounds):
         for section, measure in sections.items():
             matmul.append(matmul_rate())
             found[section].append(measure())
+    settings = {"model": name, "prompts": options.prompts, "clock": options.clock, "threads": torch.get_num_threads()}
+    report(found, statistics.median(matmul), sum(p.numel() for p in model.parameters()), settings)
+
+
+def report(found: dict[str, list[Rate]], peak: float, weights: int, settings: dict[str, Any]) -> None:
+    """The table and the JSON line."""
     rates = {section: sum(r.tokens for r in got) / sum(r.seconds for r in got) for section, got in found.items()}
-    weights = sum(p.numel() for p in model.parameters())
-    peak = statistics.median(matmul)
-    print(f"{name}: {weights / 1e6:.1f}M parameters, {options.prompts} prompts, {torch.get_num_threads()} threads")
+    print(", ".join(f"{key} {value}" for key, value in settings.items()) + f", {weights / 1e6:.1f}M parameters")
     print(f"matrix-multiply rate {peak / 1e9:.0f} GFLOP/s")
     print(f"{'':12}{'tokens':>10}{'seconds':>10}{'tokens/s':>10}{'x generate':>12}{'of matmul':>11}")
     for section, got in found.items():
@@ -204,10 +209,7 @@ def main() -> None:
                 "beam_vs_best_of_16": round(rates["beam_4x4"] / rates["best_of_16"], 3),
                 "matmul_share": round(2 * weights * rates["best_of_16"] / peak, 4),
                 "tokens_per_second": {section: round(rate) for section, rate in rates.items()},
-                "model": name,
-                "prompts": options.prompts,
-                "clock": options.clock,
-                "threads": torch.get_num_threads(),
+                **settings,
             }
         )
     )

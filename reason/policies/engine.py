@@ -68,9 +68,10 @@ class Engine:
         self._watch = np.zeros((0, vocabulary.size), dtype=np.bool_)
         self._layout: Layout | None = None
 
-    def step(self) -> None:
-        """Admit what fits, then give every running row one token."""
+    def step(self) -> bool:
+        """Admit what fits, then give every running row one token; returns whether any row ended."""
         self.purge()
+        before = len(self.table) + len(self.waiting)
         with torch.inference_mode():
             try:
                 self._admit()
@@ -80,6 +81,7 @@ class Engine:
                 if not _out_of_memory(error):
                     raise
                 self._halve(error)
+        return len(self.table) + len(self.waiting) < before
 
     def clear(self) -> None:
         """Forget every row."""

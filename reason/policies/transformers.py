@@ -29,6 +29,7 @@ from reason.prompts import Prompt, default_prompt
 from reason.types import BackendError, Capabilities, Finish, Path, Problem, Sampling, Step, Until, UsageError
 
 _PROMPTS_KEPT = 4096
+_TURNS_AFTER_LANDING = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -204,11 +205,14 @@ class TransformersPolicy:
         await asyncio.sleep(0)
         while any(call.loop is loop and call.left > 0 for call in list(self._calls)):
             with self._lock:
+                landed = True
                 try:
-                    self.engine.step()
+                    landed = self.engine.step()
                 except Exception as error:
                     self._fail(error)
-            await asyncio.sleep(0)
+            # what landed passes through futures, the runner and a scorer before its next extension arrives here
+            for _ in range(_TURNS_AFTER_LANDING if landed else 1):
+                await asyncio.sleep(0)
         with self._lock:
             self.engine.purge()
 
