@@ -211,14 +211,6 @@ def test_solve_works_inside_a_running_loop() -> None:
 @pytest.mark.skipif(not hasattr(signal, "raise_signal") or os.name == "nt", reason="needs POSIX signals")
 @pytest.mark.parametrize("notebook", [False, True])
 def test_ctrl_c_keeps_what_is_done(notebook: bool) -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
-    try:
-        _interrupt(notebook)
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _interrupt(notebook: bool) -> None:
     class Endless(FakePolicy):
         async def extend(self, paths: Sequence[Path], sampling: Sampling) -> list[Step]:
             self.latency = 0.0 if paths[0].problem.id in ("fake-0", "fake-3") else 600.0
