@@ -67,7 +67,7 @@ def beam(
     select: str = "naive",
     aggregate: str | None = None,
     refill: bool = True,
-    balance: float = 2.0,
+    balance: float = 4.0,
     finish: int | None = None,
 ) -> Strategy:
     """Beam search over steps.
