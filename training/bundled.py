@@ -56,7 +56,6 @@ POLICY_STEPS = 3200
 POLISH_STEPS = 600
 RESULTS_LEARNED = 0.1
 READER_SHARE = 0.35
-POLICY_LAYERS = 4
 PACKS_FROM = 1500
 READER_STEPS = 900
 BACKBONE_STEPS = 2400
@@ -70,13 +69,13 @@ SEED = 0
 MODELS = Path(__file__).resolve().parent.parent / "reason" / "models"
 
 
-def config(vocabulary: int, layers: int = POLICY_LAYERS) -> Qwen2Config:
-    """The architecture of policy (2.2 million parameters) and, two layers deeper, scorers (3.2 million)."""
+def config(vocabulary: int) -> Qwen2Config:
+    """The architecture of the policy and of the scorers' backbone: 2.2 million parameters."""
     return Qwen2Config(
         vocab_size=vocabulary,
         hidden_size=192,
         intermediate_size=640,
-        num_hidden_layers=layers,
+        num_hidden_layers=4,
         num_attention_heads=3,
         num_key_value_heads=3,
         max_position_embeddings=1024,
