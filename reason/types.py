@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
@@ -35,6 +35,8 @@ class Until(StrEnum):
     """How far an extension goes."""
 
     STEP = "step"
+    SPAN = "span"
+    """A fixed number of tokens, `Sampling.max_step_tokens`, wherever steps end: the path stays open unless it ends."""
     END = "end"
 
 
@@ -66,6 +68,9 @@ class Step:
         finish: Why it ended.
         prefilled: Prompt and prefix tokens the backend had to compute for it (cached ones are not counted).
         error: What failed, when `finish` is ERROR.
+        confidences: For each token, minus the mean log-probability of the `Sampling.confidence` most likely tokens at
+            its place, in nats; empty unless asked for.
+        tail: How many of the last tokens are no part of `text`: the end-of-sequence token, or those of a stop string.
     """
 
     text: str
@@ -74,6 +79,8 @@ class Step:
     finish: Finish = Finish.STEP
     prefilled: int = 0
     error: str | None = None
+    confidences: tuple[float, ...] = ()
+    tail: int = 0
 
     @property
     def logprob(self) -> float:
@@ -95,6 +102,30 @@ class Path:
     def then(self, step: Step) -> Path:
         """This path with one more step."""
         return Path(self.problem, (*self.steps, step))
+
+    def under(self, problem: Problem) -> Path:
+        """The same steps as an answer to another problem."""
+        return Path(problem, self.steps)
+
+    def reopened(self) -> Path:
+        """The path with its end taken back, so that it can be extended: without the tokens that are not in its text."""
+        if self.open:
+            return self
+        last = self.steps[-1]
+        kept = len(last.token_ids) - last.tail
+        step = replace(
+            last,
+            token_ids=last.token_ids[:kept],
+            logprobs=last.logprobs[:kept],
+            confidences=last.confidences[:kept],
+            finish=Finish.STEP,
+            tail=0,
+        )
+        return Path(self.problem, (*self.steps[:-1], step))
+
+    def forced(self, text: str) -> Path:
+        """The path with text that the policy did not sample (such as "Wait"); a backend tokenises it by itself."""
+        return self.then(Step(text))
 
     def seeded(self, seed: int) -> Path:
         """This path with the seed of its next extension."""
@@ -169,7 +200,8 @@ class Sampling:
         max_step_tokens: New tokens of one step when extending until STEP.
         stop: Strings that end the solution; cut from the text.
         step_end: Strings that end a step; kept in the text. Empty: the policy's own.
-        until: Whether to stop at the next step boundary or at the end.
+        until: Whether to stop at the next step boundary, after a span of tokens, or at the end.
+        confidence: Record `Step.confidences` over so many of the most likely tokens; 0 is off, -1 the whole vocabulary.
     """
 
     temperature: float = 0.8
@@ -181,6 +213,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     step_end: tuple[str, ...] = ()
     until: Until = Until.END
+    confidence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +306,7 @@ class Capabilities:
         partial: It can continue a partial answer (needed by every step strategy).
         token_ids: Steps carry token ids.
         logprobs: Steps carry log-probabilities.
+        confidences: Steps carry confidences where `Sampling.confidence` asks for them.
         parameters: Parameter count for FLOPs accounting (2 per parameter and token), or 0 if unknown.
         context: Longest prompt plus answer in tokens, or None if unknown.
     """
@@ -283,6 +317,7 @@ class Capabilities:
     logprobs: bool = False
     parameters: int = 0
     context: int | None = None
+    confidences: bool = False
 
 
 @runtime_checkable

@@ -10,6 +10,8 @@ from reason.work import Search, SearchRun
 
 SCORER = "scorer"
 PARTIAL = "partial"
+COMPARE = "compare"
+LOGPROBS = "logprobs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,8 @@ class Strategy:
     Attributes:
         name: The strategy's name on the command line and in reports.
         run: The search itself.
-        needs: "scorer" (it judges) and "partial" (the policy must continue partial answers).
+        needs: "scorer" (it judges), "compare" (the scorer must compare pairs), "partial" (the policy must continue
+            partial answers) and "logprobs" (its steps must carry log-probabilities).
     """
 
     name: str

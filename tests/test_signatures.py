@@ -15,7 +15,7 @@ PINNED = {
     "retries=2, progress=None, on_outcome=None)",
     "load": "(name, **options)",
     "wrap": "(model, tokenizer=None, **options)",
-    "extend": "(paths, until=Until.END, *, enough=None, temperature=None)",
+    "extend": "(paths, until=Until.END, *, enough=None, temperature=None, tokens=None, step_end=None, stop=None, confidence=None)",
     "judge": "(paths)",
 }
 
