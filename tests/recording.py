@@ -106,7 +106,7 @@ def solutions(policy: FakePolicy, problem: Problem) -> Iterator[tuple[Path, floa
         if path.complete:
             yield path, odds
             continue
-        for line, chance in policy.choices(problem.question, path.text):
+        for line, chance in policy.lines(problem.question, path.text):
             finish = Finish.STEP if line.endswith("\n") else Finish.STOP
             stack.append((path.then(Step(line, tuple(line.encode()), finish=finish)), odds * chance))
 

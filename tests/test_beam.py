@@ -110,7 +110,7 @@ def test_the_budget_leaves_the_best_of_what_was_paid_for(steps):
 def test_unscored_paths_rank_last():
     problem = fake_problems(1, terms=3)[0]
     record = recorder(0.4, branch=3, noise=0.9)
-    first = {line for line, _ in record.policy.choices(problem.question)[1:]}
+    first = {line for line, _ in record.policy.lines(problem.question)[1:]}
     record.scorer = FakeScorer(noise=0.9, error=lambda path: "broken" if path.steps[0].text in first else None)
     outcome = record.solve(beam(8, 8), problem)
     assert outcome.path.steps[0].text not in first

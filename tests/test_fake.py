@@ -21,12 +21,12 @@ def draw(policy: FakePolicy, path: Path, **sampling: object) -> Path:
 
 
 def solutions(policy: FakePolicy, question: str) -> dict[str, float]:
-    """Every solution and its probability, by walking `choices`."""
+    """Every solution and its probability, by walking `lines`."""
     found, open_texts = dict[str, float](), {"": 1.0}
     while open_texts:
         longer = dict[str, float]()
         for text, odds in open_texts.items():
-            for line, chance in policy.choices(question, text):
+            for line, chance in policy.lines(question, text):
                 (longer if line.endswith("\n") else found)[text + line] = odds * chance
         open_texts = longer
     return found

@@ -4,7 +4,7 @@ The world is repeated addition. A question such as `2 + 3 + 4` is solved one lin
 a final `Answer: 9`. On every line the policy draws one of `branch` results: the right one with probability `accuracy`,
 or the right one plus 1, 2, … `branch - 1`, equally likely. Hence, for T terms:
 
-- the tree is finite: branch ** (T - 1) solutions of T steps each (`choices` gives the children of any prefix);
+- the tree is finite: branch ** (T - 1) solutions of T steps each (`lines` gives the children of any prefix);
 - the optimum is the path without a wrong line, sampled with probability accuracy ** (T - 1);
 - errors are never negative and carry along, so a solution with a wrong line never reaches the gold answer.
 
@@ -101,7 +101,7 @@ class FakePolicy:
         self.peak = self.cancelled = self._in_flight = 0
         self._prefilled: set[str] = set()
 
-    def choices(self, question: str, text: str = "") -> list[tuple[str, float]]:
+    def lines(self, question: str, text: str = "") -> list[tuple[str, float]]:
         """The next whole line after `text` (which ends at a line's end) and its probability, for every possible one."""
         terms, lines = terms_of(question), text.splitlines()
         total = int(lines[-1].rpartition("= ")[2]) if lines else terms[0]
@@ -180,7 +180,7 @@ class FakePolicy:
     def _line(self, question: str, text: str, sampling: Sampling, draw: random.Random) -> tuple[str, list[float]]:
         """The rest of the current line and its tokens' log-probabilities."""
         whole, _, begun = text.rpartition("\n")
-        options = self.choices(question, whole + "\n" if whole else "")
+        options = self.lines(question, whole + "\n" if whole else "")
         options = [(line[len(begun) :], odds) for line, odds in options if line.startswith(begun)] or [("", 1.0)]
         line = _choose(options, sampling, draw)
         left, logprobs = options, list[float]()
