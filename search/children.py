@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from reason.search.select import UNSCORED, judge_unique, path_value
 from reason.search.tree import Tree
-from reason.types import Finish, Path, Score, Until
+from reason.search.units import STEP, Unit
+from reason.types import Finish, Path, Score
 from reason.work import Results, Work, extend
 
 
@@ -37,15 +38,15 @@ class Child:
 
 
 def sample_children(
-    parents: Sequence[Path], counts: Sequence[int]
+    parents: Sequence[Path], counts: Sequence[int], unit: Unit = STEP
 ) -> Generator[Work, Results, tuple[list[list[Child]], bool]]:
-    """Extend each parent by `counts` steps and merge equal siblings.
+    """Extend each parent by `counts` steps, or other units, and merge equal siblings.
 
     Returns:
         The children of each parent, in order of first appearance, and whether the budget cut any of the steps.
     """
     copies = [path for path, count in zip(parents, counts, strict=True) for _ in range(count)]
-    extended = iter((yield from extend(copies, Until.STEP)))
+    extended = iter((yield from extend(copies, unit.until, tokens=unit.tokens, step_end=unit.step_end)))
     families = [_merge([next(extended) for _ in range(count)]) for count in counts]
     cut = any(child.path.finish is Finish.BUDGET for family in families for child in family)
     return families, cut
