@@ -7,6 +7,9 @@ Sources: PUCT and the mean backup of AlphaZero (Silver et al. 1712.01815); prior
 and merged siblings (openr, Wang et al. 2410.09671); evaluation of steps by a process reward model instead of rollouts
 (rStar-Math, 2501.04519), by rollouts (OmegaPRM, 2406.06592), or by the rollouts' agreement (rStar, 2408.06195).
 
+Options: UCT as the rule (Kocsis & Szepesvári 2006), progressive widening (Coulom 2007), sentences or spans of tokens
+instead of steps; it ends early where the answer cannot change any more (`reason.search.decided`).
+
 Deviations:
 
 - Nothing finished is simulated again: finished steps are closed, and so are nodes with nothing left to sample below.
@@ -24,53 +27,26 @@ Deviations:
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
-from reason.answers import answer_of, vote
 from reason.search.arrays import NONE
-from reason.search.children import Child, attach, judge_children, sample_children, scored
-from reason.search.pool import Pool, Solution
-from reason.search.select import (
-    UNSCORED,
-    check_aggregate,
-    complete_first,
-    conclude,
-    judge_unique,
-    paid_for,
-)
+from reason.search.children import Child, sample_children
+from reason.search.decided import decided
+from reason.search.pool import Solution
+from reason.search.rules import RULES
+from reason.search.select import check_aggregate, complete_first, conclude
+from reason.search.simulate import Settings, State, evaluate, finish_best, open_leaves, without_known
 from reason.search.spending import Spending
 from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, number, one_of
 from reason.search.tree import Tree
+from reason.search.units import unit_of
 from reason.search.visits import by_visits
-from reason.types import Finish, Outcome, Path, Problem, Score, UsageError
-from reason.work import Results, SearchRun, Work, extend
+from reason.types import Outcome, Path, Problem, UsageError
+from reason.work import SearchRun
 
 VALUES = ("scorer", "rollout", "mixed", "agreement")
 FINALS = ("value", "vote", "visits")
 _SELECT = {"vote": "weighted", "value": "naive", "visits": "majority"}
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The arguments of `mcts`."""
-
-    n: int
-    branch: int
-    simulations: int | None
-    root_branch: int
-    wave: int
-    exploration: float
-    novelty: float
-    virtual_loss: float
-    trust: float
-    thrift: float
-    slack: float
-    value: str
-    mix: float
-    final: str
-    aggregate: str | None
-    max_depth: int
 
 
 def mcts(
@@ -79,8 +55,13 @@ def mcts(
     *,
     simulations: int | None = None,
     root_branch: int | None = None,
+    unit: str = "step",
+    span: int = 32,
     wave: int = 4,
+    rule: str = "puct",
     exploration: float = 0.3,
+    first_play: float | None = None,
+    widening: tuple[float, float] | None = None,
     novelty: float = 0.0,
     virtual_loss: float = 1.0,
     trust: float = 16.0,
@@ -88,7 +69,9 @@ def mcts(
     slack: float = 0.5,
     value: str = "scorer",
     mix: float = 0.5,
+    rollout_temperature: float | None = None,
     final: str | None = None,
+    bound: float = 1.0,
     aggregate: str | None = None,
     max_depth: int = 64,
 ) -> Strategy:
@@ -99,8 +82,15 @@ def mcts(
         branch: Steps sampled by a simulation.
         simulations: End after so many simulations, if the budget has not ended them before.
         root_branch: Steps sampled by the first simulation; None: `branch`.
+        unit: What a "step" is, here and in all other arguments: "step" as the policy ends them, "sentence" or "span".
+        span: Tokens of a unit with `unit="span"`.
         wave: Simulations that are run as one batch.
-        exploration: PUCT's constant c.
+        rule: "puct" or "uct"; see `reason.search.rules`.
+        exploration: The rule's constant c.
+        first_play: Under "uct", the score of a step that has neither a value nor a visit (first-play urgency); None:
+            such steps come first.
+        widening: (k, alpha): in its N-th visit a node is sampled first of all if it has fewer than k · N ** alpha
+            samples, and else only if nothing below it is open. None: `novelty`, `trust` and `thrift` decide.
         novelty: A node is sampled again while the estimated probability that a sample is new is at least this; 0 is
             always, 1 never.
         virtual_loss: Value-0 visits that a simulation in flight counts as.
@@ -111,9 +101,12 @@ def mcts(
             that cannot judge unfinished paths; "mixed": both; "agreement": the share of the answers so far that equal
             the rollout's, which needs no scorer.
         mix: Weight of the rollout in "mixed".
+        rollout_temperature: Temperature of rollouts; None: the run's, 0: greedy.
         final: The answer: "value" is the best-scored solution's, "vote" the vote of all solutions by their scores,
             "visits" the one at the end of the most visited branches, weighed by the chance of a walk in proportion to
             visits. None: "value", or "vote" with `value="agreement"`.
+        bound: The greatest value there is: the search ends once no simulation left could change the answer, see
+            `reason.search.decided`.
         aggregate: How step values become a path's value ("last", "min", "product", "mean"); None: as the scorer does.
         max_depth: Steps of a path at most.
 
@@ -125,13 +118,22 @@ def mcts(
     if simulations is not None:
         at_least("simulations", simulations)
     roots = branch if root_branch is None else at_least("root_branch", root_branch)
+    size = unit_of(unit, span)
+    one_of("rule", rule, tuple(RULES))
     number("exploration", exploration)
+    if first_play is not None:
+        number("first_play", first_play, -math.inf)
+    if widening is not None:
+        widening = check_widening(widening)
     number("novelty", novelty, 0, 1)
     number("virtual_loss", virtual_loss)
     number("trust", trust)
     number("thrift", thrift)
     number("slack", slack, 0, 1)
     number("mix", mix, 0, 1)
+    if rollout_temperature is not None:
+        number("rollout_temperature", rollout_temperature)
+    number("bound", bound)
     one_of("value", value, VALUES)
     if final is None:
         final = "vote" if value == "agreement" else "value"
@@ -144,8 +146,12 @@ def mcts(
         branch,
         simulations,
         roots,
+        size,
         wave,
+        rule,
         exploration,
+        first_play,
+        widening,
         novelty,
         virtual_loss,
         trust,
@@ -153,7 +159,9 @@ def mcts(
         slack,
         value,
         mix,
+        rollout_temperature,
         final,
+        bound,
         aggregate,
         max_depth,
     )
@@ -164,53 +172,44 @@ def mcts(
     return Strategy("mcts", run, frozenset({PARTIAL} if value == "agreement" else {SCORER, PARTIAL}))
 
 
-@dataclass(slots=True)
-class _State:
-    """A search under way.
+def check_widening(widening: tuple[float, float]) -> tuple[float, float]:
+    """The pair, if it is one: k above 0 and alpha in [0, 1].
 
-    Attributes:
-        tree, settings, spending: What they say.
-        paths: The open paths by node.
-        pool: The solutions found.
-        known: Every judgement, by text and finish.
-        tally: How often each answer was found; for agreement.
-        simulations: Simulations done.
-        cut: Whether the run's budget ended a step.
+    Raises:
+        UsageError: It is not.
     """
-
-    tree: Tree
-    settings: Settings
-    spending: Spending
-    paths: dict[int, Path]
-    pool: Pool = field(default_factory=Pool)
-    known: dict[tuple[str, Finish], Score] = field(default_factory=dict)
-    tally: dict[str, int] = field(default_factory=dict)
-    simulations: int = 0
-    cut: bool = False
+    if not isinstance(widening, Sequence) or isinstance(widening, str) or len(widening) != 2:
+        raise UsageError(f"widening={widening!r}: must be a pair (k, alpha); pass widening=(2, 0.5), for example")
+    factor, power = number("widening[0]", widening[0]), number("widening[1]", widening[1], 0, 1)
+    return factor, power
 
 
 def _run(problem: Problem, settings: Settings) -> SearchRun:
-    tree = Tree(problem, virtual_loss=settings.virtual_loss, trust=settings.trust, thrift=settings.thrift)
-    state = _State(tree, settings, Spending(settings.n), {0: Path(problem)})
-    while not state.cut:
+    tree = settings.tree(problem)
+    state = State(tree, settings, Spending(settings.n), {0: Path(problem)})
+    while not state.cut and not decided(state):
         nodes, counts = _select_wave(state)
         if not nodes:
             # A first solution also tells what the budget pays for: maybe more simulations.
-            if state.spending.solutions or not (yield from _finish_best(state)):
+            if state.spending.solutions or not (yield from finish_best(state)):
                 break
             continue
-        families, state.cut = yield from sample_children([state.paths[node] for node in nodes], counts)
-        fresh = [_without_known(state, node, family) for node, family in zip(nodes, families, strict=True)]
-        values = yield from _evaluate(state, nodes, fresh)
+        parents = [state.paths[node] for node in nodes]
+        families, state.cut = yield from sample_children(parents, counts, settings.unit)
+        fresh = [without_known(state, node, family) for node, family in zip(nodes, families, strict=True)]
+        values = yield from evaluate(state, nodes, fresh)
         for node, value in zip(nodes, values, strict=True):
             tree.backpropagate(node, value)
             if settings.novelty < 1 and tree.novelty(node) >= settings.novelty:
                 tree.release(node)
+        if settings.final == "visits":
+            for _ in nodes:
+                tree.revisit(settings.exploration)
         state.simulations += len(nodes)
     return _conclude(problem, state)
 
 
-def _select_wave(state: _State) -> tuple[list[int], list[int]]:
+def _select_wave(state: State) -> tuple[list[int], list[int]]:
     """Nodes to sample at, all different, and how many steps at each: none once the budget is spent."""
     settings, tree = state.settings, state.tree
     nodes: list[int] = []
@@ -220,8 +219,6 @@ def _select_wave(state: _State) -> tuple[list[int], list[int]]:
     if settings.simulations is not None:
         wave = min(wave, settings.simulations - state.simulations)
     while len(nodes) < wave and left > 0:
-        if settings.final == "visits":
-            tree.revisit(settings.exploration)
         node = tree.select(settings.exploration)
         if node == NONE:
             break
@@ -229,6 +226,8 @@ def _select_wave(state: _State) -> tuple[list[int], list[int]]:
             tree.deselect(node)
             break
         count = settings.root_branch if node == 0 and not tree.samples[0] else settings.branch
+        if settings.widening is not None:
+            count = min(count, max(tree.room(node), 1))
         nodes.append(node)
         counts.append(min(count, left))
         left -= counts[-1]
@@ -243,123 +242,11 @@ def _promise(tree: Tree, node: int) -> float:
     return 0.0 if math.isnan(value) else value
 
 
-def _without_known(state: _State, node: int, family: Sequence[Child]) -> list[Child]:
-    """The children that are new at the node; the others are counted with their equals."""
-    fresh: list[Child] = []
-    for child in family:
-        step = child.path.steps[-1]
-        state.spending.step(child.path, child.copies)
-        known = state.tree.find(node, step)
-        if known == NONE:
-            fresh.append(child)
-        else:
-            state.tree.repeat(known, mass=child.mass, copies=child.copies)
-            state.pool.keep(known, child)
-    return fresh
-
-
-def _evaluate(
-    state: _State, nodes: Sequence[int], families: Sequence[Sequence[Child]]
-) -> Generator[Work, Results, list[float]]:
-    """Judge and record the new children, roll out where asked; returns each node's value to back up."""
-    settings = state.settings
-    judged: Sequence[Sequence[Child]] = families
-    if settings.value in ("scorer", "mixed"):
-        judged = yield from judge_children(families, settings.aggregate, state.known)
-    elif settings.value == "rollout":
-        ends = [[child for child in family if not child.path.open] for family in families]
-        done = iter(
-            [child for family in (yield from judge_children(ends, settings.aggregate, state.known)) for child in family]
-        )
-        judged = [[child if child.path.open else next(done) for child in family] for family in families]
-    best = [_record(state, node, family) for node, family in zip(nodes, judged, strict=True)]
-    if settings.value == "scorer":
-        return [value for value, _ in best]
-    rolled = yield from _roll_out(state, [start for _, start in best if start != NONE])
-    return [_combine(settings, value, rolled.get(start, math.nan)) for value, start in best]
-
-
-def _record(state: _State, node: int, family: Sequence[Child]) -> tuple[float, int]:
-    """Add the children to the tree; returns the best value among them and the open child to roll out from (or NONE)."""
-    values: list[float] = []
-    start, start_rank = NONE, (-math.inf, -math.inf)
-    for child in family:
-        at = attach(state.tree, node, child)
-        value = child.value
-        if child.path.open and len(child.path.steps) < state.settings.max_depth:
-            state.paths[at] = child.path
-            rank = (-math.inf if math.isnan(value) else value, child.mass)
-            if start == NONE or rank > start_rank:
-                start, start_rank = at, rank
-        elif child.path.open:
-            state.tree.hold(at)
-        elif paid_for(child.path):
-            state.pool.keep(at, child)
-            value = _agreement(state, child.path) if state.settings.value == "agreement" else value
-        if not math.isnan(value):
-            values.append(value)
-    return max(values, default=math.nan), start
-
-
-def _roll_out(state: _State, starts: Sequence[int]) -> Generator[Work, Results, dict[int, float]]:
-    """Continue each node to the end once; the values by node."""
-    ends = yield from extend([state.paths[start] for start in starts])
-    state.cut = state.cut or any(path.finish is Finish.BUDGET for path in ends)
-    agreement = state.settings.value == "agreement"
-    scores = [UNSCORED] * len(ends) if agreement else (yield from judge_unique(ends, state.known))
-    values: dict[int, float] = {}
-    for start, path, score in zip(starts, ends, scores, strict=True):
-        child = scored(Child(path), score, state.settings.aggregate)
-        state.spending.rollout(path)
-        at = state.tree.add(start, path.steps[-1], value=child.value, step_values=child.score.steps, rollout=True)
-        state.pool.keep(at, child)
-        values[start] = _agreement(state, child.path) if agreement else child.value
-        state.tree.note(start, values[start])
-    return values
-
-
-def _agreement(state: _State, path: Path) -> float:
-    """Count the path's answer; the share of the answers so far that equal it, NaN if it has none."""
-    own = answer_of(path.text)
-    if not own:
-        return math.nan
-    known = list(state.tally)
-    equals = vote([own, *known], [0.0, *(float(state.tally[answer]) for answer in known)])
-    group = next(group for group in equals if 0 in group.members)
-    first = known[group.members[1] - 1] if len(group.members) > 1 else own
-    state.tally[first] = state.tally.get(first, 0) + 1
-    return (group.weight + 1) / sum(state.tally.values())
-
-
-def _combine(settings: Settings, value: float, rolled: float) -> float:
-    if math.isnan(value) or math.isnan(rolled):
-        return rolled if math.isnan(value) else value
-    if settings.value == "mixed":
-        return (1 - settings.mix) * value + settings.mix * rolled
-    return max(value, rolled)
-
-
-def _finish_best(state: _State) -> Generator[Work, Results, bool]:
-    """Nothing is complete yet: take the best open path to its end; returns whether that gave a solution."""
-    leaves = sorted(_leaves(state), key=lambda node: _rank(state.tree, node))
-    yield from _roll_out(state, leaves[:1])
-    return state.spending.solutions > 0
-
-
-def _leaves(state: _State) -> list[int]:
-    return [node for node in state.paths if not state.tree.samples[node]]
-
-
-def _rank(tree: Tree, node: int) -> tuple[bool, float, int]:
-    value = tree.mean_value(node)
-    return math.isnan(value), 0.0 if math.isnan(value) else -value, node
-
-
-def _conclude(problem: Problem, state: _State) -> Outcome:
+def _conclude(problem: Problem, state: State) -> Outcome:
     settings, tree = state.settings, state.tree
     solutions = state.pool.solutions()
     if not any(solution.candidate().answer for solution in solutions):
-        leaves = [node for node in _leaves(state) if node]
+        leaves = [node for node in open_leaves(state) if node]
         solutions += [Solution(Child(state.paths[node], value=tree.value[node]), [node], 1) for node in leaves]
     candidates = [solution.candidate() for solution in solutions]
     among = complete_first(candidates)

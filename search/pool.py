@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
+from reason.answers import answer_of
 from reason.search.children import Child
 from reason.search.select import candidate, paid_for
 from reason.types import Candidate, Finish
@@ -29,9 +31,14 @@ class Solution:
 
 
 class Pool:
-    """Solutions by text and finish, in the order found."""
+    """Solutions by text and finish, in the order found.
+
+    Attributes:
+        best: The greatest value of a complete solution that holds an answer; -inf if there is none.
+    """
 
     def __init__(self) -> None:
+        self.best = -math.inf
         self._solutions: dict[tuple[str, Finish], Solution] = {}
 
     def keep(self, node: int, child: Child) -> None:
@@ -39,6 +46,8 @@ class Pool:
         if paid_for(child.path):
             solution = self._solutions.setdefault((child.path.text, child.path.finish), Solution(child))
             solution.count += child.copies
+            if child.value > self.best and child.path.complete and answer_of(child.path.text) is not None:
+                self.best = child.value
             if node not in solution.nodes:
                 solution.nodes.append(node)
 

@@ -8,8 +8,8 @@ finished step is closed from the start and never entered; a node without a way o
 `select` withdraws the node that it returns until `backpropagate`, so a wave of selections gives distinct nodes; the
 virtual loss on the way down steers them apart (Chaslot et al. 2008; Segal 2010).
 
-The statistics are AlphaZero's (Silver et al. 1712.01815): visits N, value sum W, prior P, with the PUCT rule
-Q + c · P · sqrt(N_parent) / (1 + N). Deviations:
+The statistics are AlphaZero's (Silver et al. 1712.01815): visits N, value sum W, prior P; `reason.search.rules` has the
+selection rules. Deviations:
 
 - A step's own value is known when it is created, because siblings are judged in one batch: it counts as the node's
   first value, but not as a visit. A NaN value counts as a visit only. A node without any value stands at its parent's
@@ -29,6 +29,8 @@ from typing import Any
 import networkx as nx
 
 from reason.search.arrays import NONE, NodeArrays
+from reason.search.rules import RULES
+from reason.search.strategy import one_of
 from reason.types import Finish, Path, Problem, Step
 
 
@@ -51,6 +53,11 @@ class Tree(NodeArrays):
         virtual_loss: Value-0 visits that a selection in flight counts as.
         trust: Samples that a node's own value is worth when the value of sampling there again is estimated.
         thrift: The novelty at which that value is halved, since a repeated step brings nothing; 0: no discount.
+        rule: "puct" or "uct", see `reason.search.rules`.
+        first_play: Under UCT, the score of a child never played; None: it comes before all others.
+        widening: (k, alpha) of progressive widening (Coulom 2007, Chaslot et al. 2008): a node in its N-th visit is
+            sampled before anything else if it has fewer than k · N ** alpha samples, and else only if nothing below it
+            is open. None: sampling is an arm, as described above.
     """
 
     def __init__(
@@ -61,12 +68,18 @@ class Tree(NodeArrays):
         virtual_loss: float = 1.0,
         trust: float = 16.0,
         thrift: float = 0.05,
+        rule: str = "puct",
+        first_play: float | None = None,
+        widening: tuple[float, float] | None = None,
     ) -> None:
         super().__init__(capacity)
         self.problem = problem
         self.virtual_loss = virtual_loss
         self.trust = trust
         self.thrift = thrift
+        self.first_play = first_play
+        self.widening = widening
+        self._rule = RULES[one_of("rule", rule, tuple(RULES))]
         self.steps: list[Step | None] = []
         self.step_values: list[tuple[float, ...]] = []
         self._append(None, ())
@@ -154,7 +167,7 @@ class Tree(NodeArrays):
         return self.value_sum[node] / count if count else math.nan
 
     def select(self, exploration: float = 1.0) -> int:
-        """Walk down by PUCT to a node to sample at; NONE if nothing is open.
+        """Walk down to a node to sample at; NONE if nothing is open or all that is open waits for selections in flight.
 
         Leaves virtual loss on the way and withdraws the node; `backpropagate` takes both back.
         """
@@ -162,7 +175,10 @@ class Tree(NodeArrays):
             return NONE
         node = 0
         while True:
-            arm = self._best_arm(node, exploration) if self.samples[node] else node
+            arm = self._arm(node, exploration)
+            if arm == NONE:
+                self._withdraw(self.parent[node])
+                return NONE
             self.virtual[node] += 1
             if arm == node:
                 self.hold(node)
@@ -170,14 +186,14 @@ class Tree(NodeArrays):
             node = arm
 
     def revisit(self, exploration: float = 1.0) -> None:
-        """Walk down by PUCT as if nothing were closed; where that ends at something finished, count its value again.
+        """Walk down as if nothing were closed; where that ends at something finished, count its value again.
 
         This is what AlphaZero does at terminal nodes. It costs nothing, finds nothing, and lets visits gather on the
         best of what is finished, for a choice by visits.
         """
         node = 0
         while self.first_child[node] != NONE:
-            arm = self._best_arm(node, exploration, closed=True)
+            arm = self._rule(self, node, exploration, closed=True, again=self.widening is None)
             if arm in (node, NONE):
                 return
             node = arm
@@ -187,42 +203,42 @@ class Tree(NodeArrays):
     def deselect(self, node: int) -> None:
         """Take a selection back, as if it had not been made."""
         self.release(node)
-        for at in self.lineage(node):
-            self.virtual[at] -= 1
+        self._withdraw(node)
 
-    def _best_arm(self, node: int, exploration: float, *, closed: bool = False) -> int:
-        """The open child with the greatest PUCT score, or the node itself to sample there again.
+    def _withdraw(self, node: int) -> None:
+        while node != NONE:
+            self.virtual[node] -= 1
+            node = self.parent[node]
 
-        With `closed`, children that are closed and have a value take part.
-        """
-        visits, virtual, loss, mass = self.visits, self.virtual, self.virtual_loss, self.mass
-        count, total = self.values, self.value_sum
-        is_open, sibling = self.open, self.next_sibling
-        pull = exploration * math.sqrt(visits[node] + loss * virtual[node])
-        default = total[node] / count[node] if count[node] else 0.0
-        best, best_score, share = NONE, -math.inf, 1.0
-        if self.samplable[node]:
-            fresh = self.novelty(node)
-            share -= fresh
-            best = node
-            best_score = fresh / (fresh + self.thrift) * self.sample_value(node)
-            best_score += fresh * pull / (1 + self.samples[node])
-        share /= self.mass_below[node] or 1.0
-        child = self.first_child[node]
-        while child != NONE:
-            if is_open[child] or (closed and count[child] and not virtual[child]):
-                pending = loss * virtual[child]
-                values = count[child]
-                mean = total[child] / (values + pending) if values else default / (1 + pending)
-                score = mean + pull * share * mass[child] / (1 + visits[child] + pending)
-                if score > best_score:
-                    best, best_score = child, score
-            child = sibling[child]
-        return best
+    def _arm(self, node: int, exploration: float) -> int:
+        """Where a simulation goes on from the node: a child, the node itself, or NONE where it must wait."""
+        if not self.samples[node]:
+            return node
+        if self.widening is None:
+            return self._rule(self, node, exploration)
+        if self.samplable[node] and self.samples[node] < self.allowance(self.visits[node] + self.virtual[node] + 1):
+            return node
+        child = self._rule(self, node, exploration, again=False)
+        if child == NONE and self.samplable[node] and not self.virtual[node]:
+            return node
+        return child
+
+    def allowance(self, visits: int) -> int:
+        """Samples that progressive widening allows a node in so many visits: k · N ** alpha, at least 1."""
+        factor, power = self.widening or (math.inf, 0.0)
+        return max(1, math.floor(min(factor * math.pow(visits, power), 1e9)))
+
+    def room(self, node: int) -> int:
+        """Samples that widening leaves at the node in the visit that was just selected; may be negative."""
+        return self.allowance(self.visits[node] + self.virtual[node]) - self.samples[node]
 
     def novelty(self, node: int) -> float:
         """The estimated probability that one more sample at the node is a new step (Good 1953, smoothed by 1/2)."""
         return (self.singles[node] + 0.5) / (self.samples[node] + 1)
+
+    def thrifty(self, novelty: float) -> float:
+        """The share of a sample's value that is kept where a sample is new with probability `novelty`."""
+        return novelty / (novelty + self.thrift)
 
     def sample_value(self, node: int) -> float:
         """What one more sample at the node is expected to be worth: the samples' mean, shrunk to the node's own value.

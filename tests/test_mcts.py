@@ -30,7 +30,7 @@ def test_with_enough_simulations_it_finds_the_optimum(seed):
     problem = fake_problems(1, terms=4, seed=seed)[0]
     record = recorder(0.4, noise=0.9, seed=seed)
     best, value = optimum(record.policy, record.scorer, problem)
-    outcome = record.solve(mcts(400, exploration=1.0, final="value"), problem)
+    outcome = record.solve(mcts(400, exploration=1.0, bound=math.inf), problem)
     assert outcome.path.text == best
     assert max(candidate.score for candidate in outcome.candidates) == value
     assert len(outcome.candidates) > 10
@@ -95,7 +95,7 @@ def tokens(paths) -> int:
 def test_costs_what_n_solutions_cost(n, value):
     problem = fake_problems(1, terms=6)[0]
     record = recorder(0.5, noise=0.9)
-    outcome = record.solve(mcts(n, value=value), problem)
+    outcome = record.solve(mcts(n, value=value, bound=math.inf), problem)
     done = [len(candidate.path.token_ids) for candidate in outcome.candidates if candidate.path.complete]
     solution = sum(done) / len(done)
     assert n * solution * 0.8 <= tokens(record.results) <= (n + 1) * solution
