@@ -35,7 +35,7 @@ from reason.types import (
     Until,
     UsageError,
 )
-from reason.work import Extend, Judge, Search, extend, judge
+from reason.work import Compare, Extend, Judge, Search, ask, compare, extend, judge
 
 if TYPE_CHECKING:
     from reason.budget import Budget
@@ -102,8 +102,11 @@ __all__ = [
     "Search",
     "Extend",
     "Judge",
+    "Compare",
     "extend",
     "judge",
+    "compare",
+    "ask",
     "ReasonError",
     "UsageError",
     "BackendError",

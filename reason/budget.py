@@ -7,10 +7,11 @@ ones before them leave over; the last that still fits in part is cut. These wave
 a budget admits does not depend on concurrency or timing (seconds, of course, do).
 
 FLOPs are 2 per parameter and token (Kaplan et al. 2020): the policy's for generated and prefilled tokens, the scorer's
-for scored ones. The worst case of a prefill is `policy.prompt_tokens(problem)` and that of a judgement
-`scorer.count_tokens(path)`, both optional; without them it is the text's length in bytes, and nothing for a scorer
-whose `parameters` are 0. Backends without token ids are counted by their own `count_tokens(text)` or, without one, at
-four characters a token.
+for scored ones. The worst case of a prefill is `policy.prompt_tokens(problem)`, that of a judgement
+`scorer.count_tokens(path)` and of a comparison `scorer.count_pair_tokens(first, second)`, all optional; without them it
+is the text's length in bytes (a comparison: two judgements), and nothing for a scorer whose `parameters` are 0. Text
+without token ids, of such backends or forced by a search, is counted by the policy's `count_tokens(text)` or, without
+one, at four characters a token.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from reason.types import Cost, Finish, Path, Score, Step, UsageError
+from reason.types import Cost, Finish, Path, Problem, Score, Step, UsageError
 
 CHARACTERS_PER_TOKEN = 4
 
@@ -55,6 +57,10 @@ class Budget:
                 raise UsageError(f"budget {name} is {value!r}; it must be {kind}, or None for no limit")
 
 
+Budgets: TypeAlias = Budget | Callable[[Problem], Budget]
+"""One budget for every problem, or a function that gives each problem's own."""
+
+
 def estimate_tokens(text: str) -> int:
     """The token count assumed for text of a backend without token ids: a token for every four characters begun."""
     return -(-len(text) // CHARACTERS_PER_TOKEN)
@@ -83,15 +89,16 @@ class Meter:
     """What one problem has spent and what is left.
 
     Attributes:
+        budget: The limits.
         generated, prefilled, scored: Tokens so far.
         hit: Whether a limit has taken effect.
         deadline: `time.monotonic` at which the seconds end, or None.
     """
 
-    __slots__ = ("_budget", "_limited", "_rates", "_started", "deadline", "generated", "hit", "prefilled", "scored")
+    __slots__ = ("_limited", "_rates", "_started", "budget", "deadline", "generated", "hit", "prefilled", "scored")
 
     def __init__(self, budget: Budget, rates: Rates) -> None:
-        self._budget, self._rates = budget, rates
+        self.budget, self._rates = budget, rates
         self._limited = budget != Budget()
         self.generated = self.prefilled = self.scored = 0
         self.hit = False
@@ -129,8 +136,8 @@ class Meter:
         """
         if self.late():
             return 0, 0
-        tokens = _left(self._budget.tokens, self.generated)
-        flops = _left(self._budget.flops, self.flops)
+        tokens = _left(self.budget.tokens, self.generated)
+        flops = _left(self.budget.flops, self.flops)
         rate = self._rates.policy
         used = paid = 0.0
         for index, (most, before) in enumerate(zip(new, prefill, strict=True)):
@@ -148,9 +155,9 @@ class Meter:
         """How many of the first judgements fit if each passes `most` tokens through the scorer."""
         if self.late():
             return 0
-        tokens = _left(self._budget.scorer_tokens, self.scored)
+        tokens = _left(self.budget.scorer_tokens, self.scored)
         if self._rates.scorer:
-            tokens = min(tokens, _left(self._budget.flops, self.flops) / self._rates.scorer)
+            tokens = min(tokens, _left(self.budget.flops, self.flops) / self._rates.scorer)
         used = 0
         for index, worst in enumerate(most):
             used += worst

@@ -1,9 +1,9 @@
 """How work reaches a policy and a scorer: merging, retries, cancellation, timeouts.
 
 - Extensions go to the policy at once, one call for each `Extend`; an engine merges concurrent calls into its batch.
-- Judgements of all problems collect and go to the scorer as one call when `FULL` paths wait, or as many as there are
-  rows in flight in the policy, or nothing is in flight: no problem's barrier idles the engine, and the scorer sees full
-  batches.
+- Judgements (and comparisons) of all problems collect and go to the scorer as one call when `FULL` of them wait, or as
+  many as there are rows in flight in the policy, or nothing is in flight: no problem's barrier idles the engine, and
+  the scorer sees full batches.
 - A call that raises, and a step that says ERROR, is tried again; the wait doubles each time, with seeded jitter, and is
   left out for errors of this machine, which waiting does not cure. A call of many paths that keeps failing is at last
   tried path by path, so that one bad path costs only itself. What fails for good becomes a step or score that says so.
@@ -18,7 +18,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from reason.types import (
@@ -58,9 +58,10 @@ class Lost:
 
 @dataclass(slots=True)
 class Request:
-    """One problem's judgements, waiting to be merged with others."""
+    """One problem's judgements or comparisons (`verb`), waiting to be merged with others."""
 
-    paths: Sequence[Path]
+    verb: str
+    items: Sequence[Any]
     failures: list[Failure]
     scores: asyncio.Future[list[Score]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -104,7 +105,14 @@ class Caller:
 
     async def judge(self, paths: Sequence[Path], failures: list[Failure]) -> list[Score]:
         """One score per path, from a call shared with other problems."""
-        request = Request(paths, failures)
+        return await self._shared("judge", paths, failures)
+
+    async def compare(self, pairs: Sequence[tuple[Path, Path]], failures: list[Failure]) -> list[Score]:
+        """One score per pair, from a call shared with other problems."""
+        return await self._shared("compare", pairs, failures)
+
+    async def _shared(self, verb: str, items: Sequence[Any], failures: list[Failure]) -> list[Score]:
+        request = Request(verb, items, failures)
         self._requests.append(request)
         self._settle()
         return await request.scores
@@ -152,7 +160,7 @@ class Caller:
         for index, step in salvaged.items():
             if steps[index] is None:
                 cut = step.finish is Finish.CANCELLED
-                steps[index] = Step(step.text, step.token_ids, step.logprobs, ending, step.prefilled) if cut else step
+                steps[index] = replace(step, finish=ending) if cut else step
         return [Step("", finish=ending) if step is None else step for step in steps]
 
     async def _each(
@@ -218,27 +226,27 @@ class Caller:
             return
         self._settling = False
         self._requests = [request for request in self._requests if not request.scores.done()]
-        waiting = sum(len(request.paths) for request in self._requests)
+        waiting = sum(len(request.items) for request in self._requests)
         if waiting and (waiting >= FULL or (not self._judging and waiting >= self._rows)):
             requests, self._requests = self._requests, []
-            task = asyncio.create_task(self._flush(requests))
-            self._judging.add(task)
-            task.add_done_callback(self._flushed)
+            for verb in sorted({request.verb for request in requests}):
+                task = asyncio.create_task(self._flush(verb, [item for item in requests if item.verb == verb]))
+                self._judging.add(task)
+                task.add_done_callback(self._flushed)
 
     def _flushed(self, task: asyncio.Task[None]) -> None:
         self._judging.discard(task)
         if self._requests:
             self._settle()
 
-    async def _flush(self, requests: list[Request]) -> None:
-        assert self._scorer is not None
-        scorer, paths = self._scorer, [path for request in requests for path in request.paths]
+    async def _flush(self, verb: str, requests: list[Request]) -> None:
+        scorer, items = self._scorer, [item for request in requests for item in request.items]
 
-        async def call(some: Sequence[Path]) -> list[Score]:
-            return checked(await scorer.judge(some), some, scorer, "judge")
+        async def call(some: Sequence[Any]) -> list[Score]:
+            return checked(await getattr(scorer, verb)(some), some, scorer, verb)
 
         try:
-            scores, lost = await self._persist(call, paths, no_error)
+            scores, lost = await self._persist(call, items, no_error)
         except Exception as error:
             for request in requests:
                 if not request.scores.done():
@@ -247,14 +255,14 @@ class Caller:
         start = 0
         for request in requests:
             given = list[Score]()
-            for index in range(start, start + len(request.paths)):
+            for index in range(start, start + len(request.items)):
                 score, why = scores[index], lost.get(index)
                 if score is None:
                     score = Score(math.nan, error=why.message if why else "no score")
                 if score.error is not None:
-                    request.failures.append(Failure("judge", score.error, why.attempts if why else 1))
+                    request.failures.append(Failure(verb, score.error, why.attempts if why else 1))
                 given.append(score)
-            start += len(request.paths)
+            start += len(request.items)
             if not request.scores.done():
                 request.scores.set_result(given)
 
@@ -333,16 +341,16 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def checked(results: object, paths: Sequence[Path], backend: object, verb: str) -> list[Any]:
+def checked(results: object, items: Sequence[object], backend: object, verb: str) -> list[Any]:
     """The results, if they are a list with one for each path.
 
     Raises:
         ContractError: Otherwise, naming the class and the lengths.
     """
-    if isinstance(results, list) and len(results) == len(paths):
+    if isinstance(results, list) and len(results) == len(items):
         return results
     got = f"a list of {len(results)}" if isinstance(results, list) else f"{type(results).__name__}"
     raise ContractError(
-        f"{type(backend).__name__}.{verb} returned {got} for {len(paths)} paths; "
-        "it must return a list with one result per path, in their order"
+        f"{type(backend).__name__}.{verb} returned {got} for {len(items)} {'pairs' if verb == 'compare' else 'paths'}; "
+        "it must return a list with one result for each, in their order"
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reason.budget import Budget
-from reason.types import Policy, Problem, Sampling, Scorer, UsageError
+from reason.budget import Budget, Budgets
+from reason.types import Policy, Problem, Sampling, Scorer, Until, UsageError
 from reason.work import Search
+
+COMPARING = "pass one with compare(pairs), such as a judge"
 
 
 def check_run(
@@ -15,7 +17,7 @@ def check_run(
     search: Search,
     scorer: Scorer | None,
     sampling: Sampling,
-    budget: Budget,
+    budget: Budgets,
     *,
     seed: int,
     concurrency: int,
@@ -32,17 +34,26 @@ def check_run(
     if scorer is not None and hasattr(scorer, "validate"):
         scorer.validate(problems)
     check_sampling(sampling)
-    if not isinstance(budget, Budget):
-        raise UsageError(f"budget is {budget!r}; pass reason.Budget(tokens=…, scorer_tokens=…, flops=…, seconds=…)")
-    if budget.flops is not None and not policy.capabilities.parameters:
-        name = policy.capabilities.name
-        raise UsageError(f"budget flops needs a policy that knows its parameter count, and {name} does not; use tokens")
+    if isinstance(budget, Budget) or not callable(budget):
+        check_budget(budget, policy)
     if not isinstance(seed, int):
         raise UsageError(f"seed is {seed!r}; it must be a whole number")
     if not _whole(concurrency, 1):
         raise UsageError(f"concurrency is {concurrency!r}; it is how many problems are open at once, at least 1")
     if not _whole(retries):
         raise UsageError(f"retries is {retries!r}; it must be 0 or a positive whole number")
+
+
+def check_budget(budget: object, policy: Policy) -> None:
+    """Refuse what is no budget, and a limit on FLOPs where they cannot be counted."""
+    if not isinstance(budget, Budget):
+        raise UsageError(
+            f"budget is {budget!r:.60}; pass reason.Budget(tokens=…, scorer_tokens=…, flops=…, seconds=…), "
+            "or a function that gives the budget of a problem"
+        )
+    if budget.flops is not None and not policy.capabilities.parameters:
+        name = policy.capabilities.name
+        raise UsageError(f"budget flops needs a policy that knows its parameter count, and {name} does not; use tokens")
 
 
 def check_problems(problems: Sequence[Problem]) -> None:
@@ -86,6 +97,19 @@ def check_search(search: object, policy: Policy, scorer: object) -> None:
             "on whole solutions (self_consistency, best_of_n), or wrap(…, partial=True) if the backend can continue"
         )
 
+    if "compare" in needs and not hasattr(scorer, "compare"):
+        raise UsageError(f"{name} compares pairs of solutions and {shown_scorer(scorer)}; {COMPARING}")
+    if "logprobs" in needs and not policy.capabilities.logprobs:
+        raise UsageError(
+            f"{name} needs token log-probabilities and {policy.capabilities.name} gives none; use a model that is run "
+            "here, or a strategy that does without (self_consistency, best_of_n)"
+        )
+
+
+def shown_scorer(scorer: object) -> str:
+    """The scorer that cannot compare, for a message."""
+    return "there is no scorer" if scorer is None else f"the scorer {type(scorer).__name__} cannot"
+
 
 def check_sampling(sampling: object) -> None:
     """Refuse sampling settings outside their range."""
@@ -102,6 +126,8 @@ def check_sampling(sampling: object) -> None:
             _whole(sampling.max_step_tokens) and sampling.max_step_tokens >= 1,
             "a whole number above 0",
         ),
+        ("until", isinstance(sampling.until, Until), "one of reason.Until"),
+        ("confidence", _whole(sampling.confidence, -1), "0 (off), so many of the likeliest tokens, or -1 for all"),
         ("stop", _texts(sampling.stop), "a tuple of strings, none of them empty"),
         ("step_end", _texts(sampling.step_end), "a tuple of strings, none of them empty"),
     )

@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
-from reason.budget import Budget
+from reason.budget import Budget, Budgets
 from reason.calls import Caller
 from reason.checks import check_run
 from reason.drive import Driver
@@ -39,7 +39,7 @@ def solve(
     search: Search,
     scorer: Scorer | None = None,
     sampling: Sampling = SAMPLING,
-    budget: Budget = UNLIMITED,
+    budget: Budgets = UNLIMITED,
     seed: int = 0,
     concurrency: int = 64,
     retries: int = 2,
@@ -54,7 +54,8 @@ def solve(
         search: A strategy, such as `reason.best_of_n(n=16)`.
         scorer: What judges, for the strategies that need it.
         sampling: How the policy draws tokens.
-        budget: What each problem may cost.
+        budget: What each problem may cost; or a function that gives a problem's own budget, called once for each, in
+            their order, when its search starts.
         seed: Of everything random.
         concurrency: Problems open at a time.
         retries: How often a failed call is tried again.
@@ -97,7 +98,7 @@ async def asolve(
     search: Search,
     scorer: Scorer | None = None,
     sampling: Sampling = SAMPLING,
-    budget: Budget = UNLIMITED,
+    budget: Budgets = UNLIMITED,
     seed: int = 0,
     concurrency: int = 64,
     retries: int = 2,

@@ -260,7 +260,7 @@ class Failure:
     """Something that went wrong and was survived.
 
     Attributes:
-        where: "extend", "judge" or "search".
+        where: "extend", "judge", "compare" or "search".
         message: One line.
         attempts: How often it was tried.
     """

@@ -1,7 +1,7 @@
 """The three requests a search can make, and the verbs that make them.
 
-A search is a generator: it yields `Extend`, `Judge` and `Compare` and is sent lists back. It never awaits, never touches
-a model and keeps no clock, so one body runs under every runner.
+A search is a generator: it yields `Extend`, `Judge` and `Compare` and is sent lists back. It never awaits, never
+touches a model and keeps no clock, so one body runs under every runner.
 """
 
 from __future__ import annotations

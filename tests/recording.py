@@ -7,10 +7,11 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from reason.order import Order, Samplings
 from reason.policies.fake import FakePolicy, FakeScorer
 from reason.search import Strategy
 from reason.types import Finish, Outcome, Path, Problem, Sampling, Score, Step
-from reason.work import Extend, Judge
+from reason.work import Compare, Extend, Judge, Work
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ class Recorder:
     equal paths in one search.
 
     Attributes:
-        extended, judged: Every path asked for, in order; results: what the extensions gave.
+        extended, judged, compared: Every path or pair asked for, in order; results: what the extensions gave.
         batches: Sizes of the Extend requests.
         steps_left: Extensions that are still paid for; then they end with BUDGET. None: unlimited.
         fail: Which extension (by running number) fails with ERROR.
@@ -47,6 +48,7 @@ class Recorder:
     extended: list[Path] = field(default_factory=list)
     results: list[Path] = field(default_factory=list)
     judged: list[Path] = field(default_factory=list)
+    compared: list[tuple[Path, Path]] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
 
@@ -56,16 +58,21 @@ class Recorder:
         try:
             work = next(run)
             while True:
-                work = run.send(self._extend(work) if isinstance(work, Extend) else self._judge(work))
+                work = run.send(self._answer(work))
         except StopIteration as stop:
             outcome: Outcome = stop.value
             return outcome
 
+    def _answer(self, work: Work) -> list[Step] | list[Score]:
+        if isinstance(work, Extend):
+            return self._extend(work)
+        return self._judge(work) if isinstance(work, Judge) else self._compare(work)
+
     def _extend(self, work: Extend) -> list[Step]:
         self.batches.append(len(work.paths))
-        temperature = 1.0 if work.temperature is None else work.temperature
-        sampling = Sampling(temperature=temperature, until=work.until)
-        steps = [self._step(path, sampling) for path in work.paths]
+        sampling = Samplings(Sampling(temperature=1.0)).of(work)
+        order = Order([], [], sampling, closes=sampling.until is not work.until)
+        steps = [order.ended(self._step(path, sampling)) for path in work.paths]
         self.results += [path.then(step) for path, step in zip(work.paths, steps, strict=True)]
         return steps
 
@@ -81,6 +88,15 @@ class Recorder:
             self.steps_left -= 1
         [step] = finished(self.policy.extend([path.seeded(self.seed * 1_000_003 + index)], sampling))
         return step
+
+    def _compare(self, work: Compare) -> list[Score]:
+        for pair in work.pairs:
+            for path in pair:
+                assert path.finish not in (Finish.ERROR, Finish.CANCELLED)
+            self.compared.append(pair)
+        scores = finished(self.scorer.compare(work.pairs))
+        self.scores += scores
+        return scores
 
     def _judge(self, work: Judge) -> list[Score]:
         for path in work.paths:

@@ -15,24 +15,28 @@ PINNED = {
     "retries=2, progress=None, on_outcome=None)",
     "load": "(name, **options)",
     "wrap": "(model, tokenizer=None, **options)",
-    "extend": "(paths, until=Until.END, *, enough=None, temperature=None, tokens=None, step_end=None, stop=None, confidence=None)",
+    "extend": "(paths, until=Until.END, *, enough=None, temperature=None, tokens=None, step_end=None, stop=None, "
+    "confidence=None)",
     "judge": "(paths)",
+    "compare": "(pairs)",
+    "ask": "(problem, question)",
 }
 
 FIELDS = {
     "Problem": "id question answer meta",
-    "Step": "text token_ids logprobs finish prefilled error",
+    "Step": "text token_ids logprobs finish prefilled error confidences tail",
     "Path": "problem steps seed",
     "Score": "value steps tokens explanation error parts",
-    "Sampling": "temperature top_p top_k min_p max_tokens max_step_tokens stop step_end until",
+    "Sampling": "temperature top_p top_k min_p max_tokens max_step_tokens stop step_end until confidence",
     "Budget": "tokens scorer_tokens flops seconds",
     "Cost": "generated_tokens prefilled_tokens scored_tokens flops seconds",
     "Candidate": "path answer score weight steps",
     "Failure": "where message attempts",
     "Outcome": "problem answer path confidence candidates tree cost stopped failures",
-    "Capabilities": "name partial token_ids logprobs parameters context",
-    "Extend": "paths until enough temperature",
+    "Capabilities": "name partial token_ids logprobs parameters context confidences",
+    "Extend": "paths until enough temperature tokens step_end stop confidence",
     "Judge": "paths",
+    "Compare": "pairs",
 }
 
 

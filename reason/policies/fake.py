@@ -9,8 +9,9 @@ or the right one plus 1, 2, … `branch - 1`, equally likely. Hence, for T terms
 - errors are never negative and carry along, so a solution with a wrong line never reaches the gold answer.
 
 Tokens are bytes (`ord`) and `EOS` is 256, so a line's tokens are its UTF-8 bytes; each has its exact conditional
-log-probability, so a line's tokens add up to the choice's. Each draw depends on `path.seed` and the path's text alone,
-never on the batch.
+log-probability, so a line's tokens add up to the choice's; confidences are means over the bytes that are possible. Each
+draw depends on `path.seed` and the path's text alone, never on the batch. Forced text of another world makes the
+solution begin anew on the next line (`reason.policies.additions`).
 
     >>> from reason.policies.fake import FakePolicy, FakeScorer, fake_problems
     >>> problem = fake_problems(1)[0]
@@ -23,41 +24,21 @@ import asyncio
 import hashlib
 import math
 import random
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 
-from reason.types import BackendError, Capabilities, Finish, Path, Problem, Sampling, Score, Step, Until, UsageError
+import numpy as np
+
+from reason.budget import estimate_tokens, path_tokens
+from reason.policies.additions import correct_lines, fake_problems, standing, terms_of
+from reason.policies.vocabulary import Ends, ending
+from reason.types import BackendError, Capabilities, Finish, Path, Sampling, Score, Step, Until, UsageError
+
+__all__ = ["EOS", "FakePolicy", "FakeScorer", "StreamingFakePolicy", "correct_lines", "fake_problems", "terms_of"]
 
 EOS = 256
-
-
-def fake_problems(count: int, *, terms: int = 4, seed: int = 0) -> list[Problem]:
-    """Addition problems with gold answers; ids are "fake-0", "fake-1", …"""
-    draw = random.Random(f"{seed}/{terms}")
-    numbers = [[draw.randint(1, 9) for _ in range(terms)] for _ in range(count)]
-    return [Problem(f"fake-{i}", " + ".join(map(str, row)), str(sum(row))) for i, row in enumerate(numbers)]
-
-
-def terms_of(question: str) -> list[int]:
-    """The numbers to add: those of `a + b + …`, or for any other text three digits derived from it."""
-    if re.fullmatch(r"\d+( \+ \d+)+", question):
-        return [int(term) for term in question.split(" + ")]
-    return [1 + byte % 9 for byte in hashlib.blake2b(question.encode(), digest_size=3).digest()]
-
-
-def correct_lines(question: str, text: str) -> list[bool]:
-    """For every line of a solution so far, the unfinished one included: whether it and all before it are right."""
-    terms, right, verdicts = terms_of(question), True, []
-    total = terms[0]
-    for index, line in enumerate(text.splitlines()):
-        if index + 1 < len(terms):
-            expected = f"{total} + {terms[index + 1]} = {total + terms[index + 1]}"
-            total += terms[index + 1]
-        else:
-            expected = f"Answer: {total}"
-        right = right and line == expected
-        verdicts.append(right)
-    return verdicts
+STEP_END = ("\n",)
+NO_WATCH = np.zeros(0, dtype=np.bool_)
 
 
 class FakePolicy:
@@ -95,7 +76,7 @@ class FakePolicy:
             raise UsageError(f"FakePolicy takes 0 < accuracy <= 1 and branch >= 1, not {accuracy} and {branch}")
         self.accuracy, self.branch, self.latency = accuracy, branch, latency
         self.fail_first, self.error = fail_first, error
-        self.capabilities = Capabilities("fake", partial, token_ids, logprobs, parameters)
+        self.capabilities = Capabilities("fake", partial, token_ids, logprobs, parameters, confidences=logprobs)
         self.calls: list[int] = []
         self.seeds: list[int] = []
         self.peak = self.cancelled = self._in_flight = 0
@@ -103,14 +84,36 @@ class FakePolicy:
 
     def lines(self, question: str, text: str = "") -> list[tuple[str, float]]:
         """The next whole line after `text` (which ends at a line's end) and its probability, for every possible one."""
-        terms, lines = terms_of(question), text.splitlines()
-        total = int(lines[-1].rpartition("= ")[2]) if lines else terms[0]
-        if len(lines) + 1 >= len(terms):
-            return [(f"Answer: {total}", 1.0)] if len(lines) + 1 == len(terms) else []
-        term = terms[len(lines) + 1]
+        terms = terms_of(question)
+        done, total = standing(question, text)
+        if done + 1 >= len(terms):
+            return [(f"Answer: {total}", 1.0)] if done + 1 == len(terms) else []
+        term = terms[done + 1]
         wrong = (1 - self.accuracy) / (self.branch - 1) if self.branch > 1 else 0.0
         odds = [self.accuracy if self.branch > 1 else 1.0] + [wrong] * (self.branch - 1)
         return [(f"{total} + {term} = {total + term + error}\n", odds[error]) for error in range(self.branch)]
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of text without token ids."""
+        return len(text.encode()) if self.capabilities.token_ids else estimate_tokens(text)
+
+    async def choices(self, paths: Sequence[Path], options: Sequence[str]) -> list[tuple[float, ...]]:
+        """Log-probability of each option as each path's continuation; an impossible byte is one of 257 equal ones."""
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        return [tuple(self._likelihood(path.problem.question, path.text, text) for text in options) for path in paths]
+
+    def _likelihood(self, question: str, before: str, text: str) -> float:
+        total = 0.0
+        while text:
+            options = [option for option in self._options(question, before) if option[0]]
+            length = min([len(text), *(len(line) for line, _ in options)])
+            mass = math.fsum(odds for line, odds in options if line[:length] == text[:length])
+            if not mass:
+                return total - len(text.encode()) * math.log(EOS + 1)
+            total += math.log(mass / math.fsum(odds for _, odds in options))
+            before, text = before + text[:length], text[length:]
+        return total
 
     async def extend(self, paths: Sequence[Path], sampling: Sampling) -> list[Step]:
         """One continuation per path; see `reason.types.Policy`."""
@@ -139,14 +142,16 @@ class FakePolicy:
         if message is not None:
             return Step("", finish=Finish.ERROR, error=message)
         known = self.capabilities
-        text, logprobs, finish = self._sample(path, sampling)
-        tokens = list(text.encode()) + [EOS] * (finish is Finish.STOP)
+        text, bytes_, chances, finish = self._sample(path, sampling)
+        confidences = [chance.confidence(sampling.confidence) for chance in chances] if sampling.confidence else []
         return Step(
             text,
-            tuple(tokens) if known.token_ids else (),
-            tuple(logprobs) if known.logprobs else (),
+            tuple(bytes_) if known.token_ids else (),
+            tuple(chance.logprob for chance in chances) if known.logprobs else (),
             finish,
             self._prefill(path.problem.question),
+            confidences=tuple(confidences) if known.confidences else (),
+            tail=len(bytes_) - len(text) if known.token_ids else 0,
         )
 
     def _prefill(self, question: str) -> int:
@@ -155,40 +160,74 @@ class FakePolicy:
         self._prefilled.add(question)
         return len(question.encode())
 
-    def _sample(self, path: Path, sampling: Sampling) -> tuple[str, list[float], Finish]:
+    def _sample(self, path: Path, sampling: Sampling) -> tuple[str, list[int], list[_Chance], Finish]:
+        """The text, its bytes and those of its end, each byte's chances, and why it ended."""
         question, before = path.problem.question, path.text
-        used = len(path.token_ids) if self.capabilities.token_ids else len(before.encode())
-        limit = sampling.max_tokens - used
-        if sampling.until is Until.STEP:
-            limit = min(limit, sampling.max_step_tokens)
+        used = path_tokens(path, self.count_tokens) if self.capabilities.token_ids else len(before.encode())
+        limit, at_limit = sampling.max_tokens - used, Finish.LENGTH
+        if sampling.until is not Until.END and sampling.max_step_tokens < limit:
+            limit, at_limit = sampling.max_step_tokens, Finish.STEP
+        step_end = (sampling.step_end or STEP_END) if sampling.until is Until.STEP else ()
+        ends = Ends(step_end, sampling.stop, frozenset(), NO_WATCH)
         draw = random.Random(f"{path.seed}/{before}")
-        added, logprobs, finish = "", list[float](), Finish.STEP
-        while finish is Finish.STEP:
+        added, chances, ended, looked = "", list[_Chance](), False, 0
+        while not ended and len(added) < limit:
             line, odds = self._line(question, before + added, sampling, draw)
-            added += line
-            logprobs += odds
-            if not line.endswith("\n"):
-                finish = Finish.STOP
-                logprobs.append(0.0)
-            if sampling.until is Until.STEP or len(logprobs) >= limit:
-                break
-        if len(logprobs) > limit:
-            cut_by_step = limit < sampling.max_tokens - used
-            return added[: max(limit, 0)], logprobs[: max(limit, 0)], Finish.STEP if cut_by_step else Finish.LENGTH
-        return added, logprobs, finish if sampling.until is Until.STEP or finish is Finish.STOP else Finish.LENGTH
+            added, ended = added + line, not line.endswith("\n")
+            chances += odds
+            for size in range(looked + 1, min(len(added), limit) + 1):
+                found = ending(ends, before, added[:size]) if size in _ends_at(added, ends) else None
+                if found is not None:
+                    return found[1], list(added[:size].encode()), chances[:size], found[0]
+            looked = len(added)
+        if ended and len(added) < limit:
+            return added, [*added.encode(), EOS], [*chances, _Chance((1.0,), 1.0)], Finish.STOP
+        limit = max(limit, 0)
+        return added[:limit], list(added[:limit].encode()), chances[:limit], at_limit
 
-    def _line(self, question: str, text: str, sampling: Sampling, draw: random.Random) -> tuple[str, list[float]]:
-        """The rest of the current line and its tokens' log-probabilities."""
+    def _options(self, question: str, text: str) -> list[tuple[str, float]]:
+        """How the current line may go on, and its probability; a line of another world is ended first."""
         whole, _, begun = text.rpartition("\n")
         options = self.lines(question, whole + "\n" if whole else "")
-        options = [(line[len(begun) :], odds) for line, odds in options if line.startswith(begun)] or [("", 1.0)]
+        going = [(line[len(begun) :], odds) for line, odds in options if line.startswith(begun)]
+        return going or [("\n" if begun and options else "", 1.0)]
+
+    def _line(self, question: str, text: str, sampling: Sampling, draw: random.Random) -> tuple[str, list[_Chance]]:
+        """The rest of the current line and its bytes' chances."""
+        options = self._options(question, text)
         line = _choose(options, sampling, draw)
-        left, logprobs = options, list[float]()
-        for end in range(1, len(line) + 1):
-            mass = math.fsum(odds for _, odds in left)
-            left = [option for option in left if option[0][:end] == line[:end]]
-            logprobs.append(math.log(math.fsum(odds for _, odds in left) / mass) if mass else 0.0)
-        return line, logprobs
+        left, chances = options, list[_Chance]()
+        for at, letter in enumerate(line):
+            odds = dict[str, float]()
+            for option, chance in left:
+                odds[option[at]] = odds.get(option[at], 0.0) + chance
+            mass = math.fsum(odds.values())
+            chances.append(_Chance(tuple(value / mass for value in odds.values()), odds[letter] / mass))
+            left = [option for option in left if option[0][at] == letter]
+        return line, chances
+
+
+@dataclass(frozen=True, slots=True)
+class _Chance:
+    """The possible bytes' probabilities, and that of the one that was drawn."""
+
+    odds: tuple[float, ...]
+    drawn: float
+
+    @property
+    def logprob(self) -> float:
+        return math.log(self.drawn)
+
+    def confidence(self, count: int) -> float:
+        """Minus the mean log-probability of the `count` (-1: all) likeliest possible bytes."""
+        kept = sorted(self.odds, reverse=True)[: None if count < 0 else count]
+        return -math.fsum(map(math.log, kept)) / len(kept)
+
+
+def _ends_at(text: str, ends: Ends) -> set[int]:
+    """Where a stop string or step end may be complete: after its last letter."""
+    letters = {mark[-1] for mark in (*ends.step_end, *ends.stop)}
+    return {at for at, letter in enumerate(text, 1) if letter in letters}
 
 
 class StreamingFakePolicy(FakePolicy):
@@ -272,6 +311,29 @@ class FakeScorer:
         if self.latency:
             await asyncio.sleep(self.latency)
         return [self.score(path) for path in paths]
+
+    async def compare(self, pairs: Sequence[tuple[Path, Path]]) -> list[Score]:
+        """Whether the first of two has more right lines than the second before its first wrong one: `good`, else `bad`.
+
+        Equal ones are midway; the noise depends on the pair and its order.
+        """
+        self.calls.append(len(pairs))
+        if self.fail_first > 0:
+            self.fail_first -= 1
+            raise BackendError("the fake scorer was told to fail")
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        return [self.compared(first, second) for first, second in pairs]
+
+    def compared(self, first: Path, second: Path) -> Score:
+        """The comparison, at once."""
+        message = None if self.error is None else self.error(first) or self.error(second)
+        if message is not None:
+            return Score(math.nan, error=message)
+        right = [correct_lines(path.problem.question, path.text).count(True) for path in (first, second)]
+        value = (self.good + self.bad) / 2 if right[0] == right[1] else self.good if right[0] > right[1] else self.bad
+        noise = self.noise * (_uniform(first.problem.id, first.text, second.text) - 0.5) if self.noise else 0.0
+        return Score(min(1.0, max(0.0, value + noise)), tokens=self._charge(first) + self._charge(second))
 
     def score(self, path: Path) -> Score:
         """The path's score, at once."""
