@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from reason.policies import load, wrap
     from reason.run import asolve, solve
     from reason.scorers import load_scorer
-    from reason.search import beam, best_of_n, cot, mcts, self_consistency, weighted_best_of_n
+    from reason.search import ab_mcts, beam, best_of_n, cot, mcts, self_consistency, weighted_best_of_n
 
 _LAZY = {
     "Budget": "reason.budget",
@@ -57,6 +57,7 @@ _LAZY = {
     "weighted_best_of_n": "reason.search",
     "beam": "reason.search",
     "mcts": "reason.search",
+    "ab_mcts": "reason.search",
 }
 
 
@@ -86,6 +87,7 @@ __all__ = [
     "weighted_best_of_n",
     "beam",
     "mcts",
+    "ab_mcts",
     "Problem",
     "Path",
     "Step",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from reason.search.ab_mcts import ab_mcts
 from reason.search.beam import beam
 from reason.search.best_of_n import best_of_n, weighted_best_of_n
 from reason.search.cot import cot
@@ -27,6 +28,7 @@ STRATEGIES: dict[str, Callable[[int], Strategy]] = {
     "weighted_best_of_n": weighted_best_of_n,
     "beam": _beam,
     "mcts": mcts,
+    "ab_mcts": ab_mcts,
 }
 """Name on the command line -> builder; n is the budget in whole solutions (a greedy chain is always one)."""
 
@@ -34,6 +36,7 @@ __all__ = [
     "STRATEGIES",
     "Strategy",
     "Tree",
+    "ab_mcts",
     "beam",
     "best_of_n",
     "cot",

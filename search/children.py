@@ -47,12 +47,13 @@ def sample_children(
     """
     copies = [path for path, count in zip(parents, counts, strict=True) for _ in range(count)]
     extended = iter((yield from extend(copies, unit.until, tokens=unit.tokens, step_end=unit.step_end)))
-    families = [_merge([next(extended) for _ in range(count)]) for count in counts]
+    families = [merge([next(extended) for _ in range(count)]) for count in counts]
     cut = any(child.path.finish is Finish.BUDGET for family in families for child in family)
     return families, cut
 
 
-def _merge(siblings: Sequence[Path]) -> list[Child]:
+def merge(siblings: Sequence[Path]) -> list[Child]:
+    """Siblings as children, equal ones as one, in order of first appearance."""
     merged: dict[tuple[str, Finish], Child] = {}
     for path in siblings:
         step = path.steps[-1]

@@ -51,6 +51,9 @@ class Pool:
             if node not in solution.nodes:
                 solution.nodes.append(node)
 
+    def __contains__(self, key: tuple[str, Finish]) -> bool:
+        return key in self._solutions
+
     def solutions(self) -> list[Solution]:
         """All of them, in the order found."""
         return list(self._solutions.values())

@@ -58,6 +58,8 @@ class Tree(NodeArrays):
         widening: (k, alpha) of progressive widening (Coulom 2007, Chaslot et al. 2008): a node in its N-th visit is
             sampled before anything else if it has fewer than k · N ** alpha samples, and else only if nothing below it
             is open. None: sampling is an arm, as described above.
+        whole: Whether every node holds a whole solution, a revision of its parent's: a complete one is then open for
+            revision, and a node's path is its own step alone.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Tree(NodeArrays):
         rule: str = "puct",
         first_play: float | None = None,
         widening: tuple[float, float] | None = None,
+        whole: bool = False,
     ) -> None:
         super().__init__(capacity)
         self.problem = problem
@@ -79,6 +82,7 @@ class Tree(NodeArrays):
         self.thrift = thrift
         self.first_play = first_play
         self.widening = widening
+        self.whole = whole
         self._rule = RULES[one_of("rule", rule, tuple(RULES))]
         self.steps: list[Step | None] = []
         self.step_values: list[tuple[float, ...]] = []
@@ -119,7 +123,7 @@ class Tree(NodeArrays):
         if not rollout:
             self._count_sample(parent, mass, copies, value)
             self.singles[parent] += copies == 1
-        if rollout or step.finish is not Finish.STEP:
+        if rollout or step.finish is not (Finish.STOP if self.whole else Finish.STEP):
             self.samplable[node] = self.ways[node] = self.open[node] = 0
         else:
             self._gain_way(parent)
@@ -309,8 +313,8 @@ class Tree(NodeArrays):
             node = self.parent[node]
 
     def path(self, node: int) -> Path:
-        """The steps from the root to the node."""
-        steps = [self.steps[at] for at in self.lineage(node)]
+        """The steps from the root to the node; the node's own one where nodes hold whole solutions."""
+        steps = [self.steps[at] for at in ([node] if self.whole else self.lineage(node))]
         return Path(self.problem, tuple(step for step in steps if step is not None))
 
     def lineage(self, node: int) -> list[int]:
