@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from pathlib import Path as File
 
 import pytest
@@ -15,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recording import optimum, recorder
 
-from reason.policies.fake import FakeScorer, fake_problems
+from reason.policies.fake import FakePolicy, FakeScorer, correct_lines, fake_problems
 from reason.search import mcts
 from reason.search.mcts import FINALS, VALUES
 from reason.search.tree import Tree
+from reason.search.units import SENTENCE_ENDS, UNITS
 from reason.search.visits import most_visited, visit_shares
 from reason.types import Finish, Problem, Step, UsageError
 
@@ -34,6 +36,176 @@ def test_with_enough_simulations_it_finds_the_optimum(seed):
     assert outcome.path.text == best
     assert max(candidate.score for candidate in outcome.candidates) == value
     assert len(outcome.candidates) > 10
+
+
+@pytest.mark.parametrize("rule", ["puct", "uct"])
+@pytest.mark.parametrize("widening", [None, (1.0, 0.5), (4.0, 0.25)])
+@pytest.mark.parametrize("unit", UNITS)
+def test_every_rule_and_unit_finds_the_optimum(rule, widening, unit):
+    problem = fake_problems(1, terms=3, seed=5)[0]
+    record = recorder(0.4, noise=0.9, seed=3)
+    best, value = optimum(record.policy, record.scorer, problem)
+    search = mcts(300, rule=rule, widening=widening, unit=unit, span=9, exploration=1.0, bound=math.inf)
+    outcome = record.solve(search, problem)
+    assert outcome.path.text == best
+    assert max(candidate.score for candidate in outcome.candidates) == value
+    lengths = {len(path.steps[-1].token_ids) for path in record.results if path.open}
+    assert (
+        max(lengths) == 9 if unit == "span" else all(path.text.endswith("\n") for path in record.results if path.open)
+    )
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    n=st.integers(1, 12),
+    branch=st.integers(1, 5),
+    rule=st.sampled_from(["puct", "uct"]),
+    widening=st.tuples(st.sampled_from([0.5, 1.0, 3.0]), st.sampled_from([0.0, 0.3, 0.7, 1.0])),
+    unit=st.sampled_from(UNITS),
+    value=st.sampled_from(VALUES),
+    seed=st.integers(0, 999),
+)
+def test_no_node_is_wider_than_its_visits_allow(n, branch, rule, widening, unit, value, seed):
+    record = recorder(0.5, noise=0.9, seed=seed)
+    search = mcts(n, branch, rule=rule, widening=widening, unit=unit, span=8, wave=1, value=value)
+    tree = record.solve(search, fake_problems(1, seed=seed)[0]).tree
+    for node in range(len(tree)):
+        if any(tree.open[child] for child in tree.children(node)):
+            assert tree.samples[node] <= tree.allowance(tree.visits[node])
+
+
+def shape(**options):
+    """The texts and values of a tree, sampled with these options."""
+    problem = fake_problems(1, terms=5, seed=4)[0]
+    record = recorder(0.5, noise=0.9, seed=4)
+    tree = record.solve(mcts(**{"n": 8, "bound": math.inf} | options), problem).tree
+    return [(node["parent"], node["text"], node["mean_value"]) for node in tree.to_dict()["nodes"]]
+
+
+@pytest.mark.parametrize(
+    ("base", "options"),
+    [
+        ({}, {"rule": "uct"}),
+        ({}, {"exploration": 3.0}),
+        ({"rule": "uct"}, {"exploration": 3.0}),
+        ({"rule": "uct", "value": "rollout"}, {"first_play": 0.3}),
+        ({}, {"widening": (2, 0.5)}),
+        ({"widening": (2, 0.5)}, {"widening": (3, 0.5)}),
+        ({"widening": (2, 0.5)}, {"widening": (2, 0.9)}),
+        ({}, {"unit": "span"}),
+        ({"unit": "span"}, {"span": 5}),
+        ({"value": "rollout"}, {"rollout_temperature": 0.0}),
+        ({}, {"root_branch": 7}),
+        ({}, {"wave": 1}),
+        ({}, {"slack": 0.0}),
+        ({}, {"trust": 0.0}),
+        ({}, {"thrift": 1.0}),
+        ({}, {"novelty": 0.5}),
+        ({}, {"virtual_loss": 30.0}),
+        ({"value": "mixed"}, {"mix": 0.0}),
+        ({}, {"max_depth": 2}),
+        ({}, {"aggregate": "min"}),
+    ],
+)
+def test_every_option_changes_the_tree(base, options):
+    assert shape(**base) != shape(**base | options)
+
+
+def test_sentences_end_where_sentences_do():
+    policy = Sentences()
+    problem = Problem("p", "q")
+    record = recorder()
+    record.policy = policy
+    record.scorer = FakeScorer(error=lambda path: "blind")
+    record.solve(mcts(2, unit="sentence"), problem)
+    assert {step_end for step_end in policy.asked if step_end} == {SENTENCE_ENDS}
+    with pytest.raises(UsageError, match="unit='word': must be one of 'step', 'sentence', 'span'"):
+        mcts(unit="word")
+
+
+class Sentences(FakePolicy):
+    """Notes which strings end a step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, ...]] = []
+
+    async def extend(self, paths, sampling):
+        self.asked.append(sampling.step_end)
+        return await super().extend(paths, sampling)
+
+
+def test_greedy_rollouts_are_right_from_a_right_start():
+    problem = fake_problems(1, terms=5)[0]
+    record = recorder(0.5, branch=2)
+    tree = record.solve(mcts(6, value="rollout", rollout_temperature=0.0), problem).tree
+    rollouts = [node for node in range(1, len(tree)) if tree.mass[node] == 0]
+    starts = [tree.path(tree.parent[node]) for node in rollouts]
+    right = [all(correct_lines(problem.question, path.text)) for path in starts]
+    assert any(right)
+    for node, good in zip(rollouts, right, strict=True):
+        assert (tree.path(node).text.endswith(f"Answer: {problem.answer}")) == good
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    count=st.integers(1, 30),
+    branch=st.integers(1, 4),
+    wave=st.integers(1, 4),
+    final=st.sampled_from(FINALS),
+    value=st.sampled_from(VALUES),
+    rule=st.sampled_from(["puct", "uct"]),
+    accuracy=st.sampled_from([0.3, 0.7, 0.95]),
+    noise=st.sampled_from([0.0, 0.9]),
+    seed=st.integers(0, 10_000),
+)
+def test_an_early_end_never_changes_the_answer(count, branch, wave, final, value, rule, accuracy, noise, seed):
+    if (value, final) == ("agreement", "value"):
+        return
+    problem = fake_problems(1, terms=3, seed=seed)[0]
+    search = mcts(100, branch, simulations=count, wave=wave, final=final, value=value, rule=rule)
+    early = recorder(accuracy, noise=noise, seed=seed)
+    ended = early.solve(search, problem)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["reason.search.mcts"], "decided", lambda state: False)
+        full = recorder(accuracy, noise=noise, seed=seed)
+        whole = full.solve(search, problem)
+    assert ended.answer == whole.answer
+    assert early.extended == full.extended[: len(early.extended)]
+    if final == "value":
+        assert ended.path.text == whole.path.text
+
+
+@pytest.mark.parametrize(
+    ("final", "value"), [("value", "scorer"), ("visits", "scorer"), ("vote", "scorer"), ("vote", "agreement")]
+)
+def test_it_does_end_early(final, value):
+    record = recorder()
+    record.policy = OneAnswer()
+    record.scorer = FakeScorer(good=1.0, bad=1.0)
+    search = mcts(1000, 1, simulations=60, wave=2, final=final, value=value)
+    outcome = record.solve(search, Problem("p", "1 + 1"))
+    assert outcome.answer == "2"
+    assert (len(record.extended) == 1) if final == "value" else (30 <= len(record.extended) < 120)
+
+
+class OneAnswer(FakePolicy):
+    """Says something else every time, and always answers 2."""
+
+    async def extend(self, paths, sampling):
+        return [Step(f"Say {path.seed}.\nAnswer: 2", finish=Finish.STOP) for path in paths]
+
+
+def test_a_value_above_the_bound_decides_nothing():
+    problem = fake_problems(1, terms=3)[0]
+    record = recorder(0.5)
+    record.scorer = FakeScorer(good=1.0, bad=0.0)
+    cheap = record.solve(mcts(8), problem)
+    assert cheap.answer == problem.answer
+    dear = recorder(0.5)
+    dear.scorer = FakeScorer(good=1.0, bad=0.0)
+    dear.solve(mcts(8, bound=0.5), problem)
+    assert len(dear.extended) > len(record.extended)
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -233,3 +405,11 @@ def test_bad_arguments():
         mcts(value="rollouts")
     with pytest.raises(UsageError, match="exploration=-1: must be a number at least 0"):
         mcts(exploration=-1)
+    with pytest.raises(UsageError, match=r"widening=2: must be a pair \(k, alpha\)"):
+        mcts(widening=2)
+    with pytest.raises(UsageError, match=r"widening\[1\]=1.5: must be a number between 0 and 1"):
+        mcts(widening=(1, 1.5))
+    with pytest.raises(UsageError, match="rule='ucb': must be one of 'puct', 'uct'"):
+        mcts(rule="ucb")
+    with pytest.raises(UsageError, match="span=0: must be an integer of at least 1"):
+        mcts(unit="span", span=0)

@@ -6,6 +6,7 @@ import json
 import math
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 import networkx as nx
 import pytest
@@ -34,10 +35,18 @@ class NaiveNode:
 class NaiveTree:
     """The same search, written as its definition: nothing is kept up to date, everything is recomputed when needed."""
 
-    def __init__(self, trust: float = 16.0, thrift: float = 0.05) -> None:
+    def __init__(
+        self,
+        rule: str = "puct",
+        widening: tuple[float, float] | None = None,
+        first_play: float | None = None,
+        trust: float = 16.0,
+        thrift: float = 0.05,
+    ) -> None:
         self.nodes = [NaiveNode(NONE)]
         self.log: list[tuple[list[int], float]] = []
         self.pending: list[list[int]] = []
+        self.rule, self.widening, self.first_play = rule, widening, first_play
         self.trust, self.thrift = trust, thrift
 
     def line(self, node: int) -> list[int]:
@@ -58,31 +67,52 @@ class NaiveTree:
     def virtual(self, node: int) -> int:
         return sum(node in line for line in self.pending)
 
-    def score(self, parent: int, child: int, pull: float, share: float) -> float:
-        known, values, pending = self.nodes[child], self.values(child), self.virtual(child)
-        above = self.values(parent)
+    def mean(self, parent: int, child: int) -> float:
+        values, pending, above = self.values(child), self.virtual(child), self.values(parent)
         default = math.fsum(above) / len(above) if above else 0.0
-        mean = math.fsum(values) / (len(values) + pending) if values else default / (1 + pending)
-        masses = math.fsum(self.nodes[other].mass for other in self.nodes[parent].children)
-        return mean + pull * share * known.mass / masses / (1 + self.visits(child) + pending)
+        return math.fsum(values) / (len(values) + pending) if values else default / (1 + pending)
+
+    def score(self, parent: int, child: int, exploration: float, share: float) -> float:
+        known, pending = self.nodes[child], self.virtual(child)
+        plays, total = self.visits(child) + pending, self.visits(parent) + self.virtual(parent)
+        if self.rule == "puct":
+            prior = known.mass / math.fsum(self.nodes[other].mass for other in self.nodes[parent].children)
+            return self.mean(parent, child) + exploration * share * prior * math.sqrt(total) / (1 + plays)
+        plays += not math.isnan(known.value)
+        if not plays:
+            return math.inf if self.first_play is None else self.first_play
+        return self.mean(parent, child) + exploration * math.sqrt(math.log(1 + total) / plays)
+
+    def again(self, node: int, exploration: float) -> tuple[float, float]:
+        """The score of sampling at the node again, and the probability that this brings something new."""
+        children = [self.nodes[child] for child in self.nodes[node].children]
+        samples, total = sum(child.copies for child in children), self.visits(node) + self.virtual(node)
+        fresh = (sum(child.copies == 1 for child in children) + 0.5) / (samples + 1)
+        values = [child.value for child in children for _ in range(child.copies) if not math.isnan(child.value)]
+        own, kept = self.nodes[node].value, fresh / (fresh + self.thrift)
+        if not math.isnan(own):
+            value = (self.trust * own + math.fsum(values)) / (self.trust + len(values))
+        else:
+            value = math.fsum(values) / len(values) if values else 0.0
+        if self.rule == "puct":
+            return kept * value + fresh * exploration * math.sqrt(total) / (1 + samples), fresh
+        return kept * (value + exploration * math.sqrt(math.log(1 + total) / samples)), fresh
 
     def best_arm(self, node: int, exploration: float) -> int:
-        children = [self.nodes[child] for child in self.nodes[node].children]
-        pull = exploration * math.sqrt(self.visits(node) + self.virtual(node))
+        samples = sum(self.nodes[child].copies for child in self.nodes[node].children)
+        ready = self.nodes[node].samplable
         scores, share = {}, 1.0
-        if self.nodes[node].samplable:
-            samples = sum(child.copies for child in children)
-            fresh = (sum(child.copies == 1 for child in children) + 0.5) / (samples + 1)
-            values = [child.value for child in children for _ in range(child.copies) if not math.isnan(child.value)]
-            own = self.nodes[node].value
-            if not math.isnan(own):
-                value = (self.trust * own + math.fsum(values)) / (self.trust + len(values))
-            else:
-                value = math.fsum(values) / len(values) if values else 0.0
-            scores[node] = fresh / (fresh + self.thrift) * value + fresh * pull / (1 + samples)
+        if self.widening is not None:
+            k, alpha = self.widening
+            if ready and samples < max(1, math.floor(k * (self.visits(node) + self.virtual(node) + 1) ** alpha)):
+                return node
+        elif ready:
+            scores[node], fresh = self.again(node, exploration)
             share -= fresh
-        scores |= {c: self.score(node, c, pull, share) for c in self.nodes[node].children if self.is_open(c)}
-        return max(scores, key=lambda arm: scores[arm])
+        scores |= {c: self.score(node, c, exploration, share) for c in self.nodes[node].children if self.is_open(c)}
+        if not scores:
+            return node if ready and not self.virtual(node) else NONE
+        return max(scores, key=lambda arm: (scores[arm], self.nodes[arm].mass if scores[arm] == math.inf else 0.0))
 
     def select(self, exploration: float) -> int:
         if not self.is_open(0):
@@ -90,6 +120,8 @@ class NaiveTree:
         node = 0
         while self.nodes[node].sampled:
             arm = self.best_arm(node, exploration)
+            if arm == NONE:
+                return NONE
             if arm == node:
                 break
             node = arm
@@ -106,11 +138,21 @@ class NaiveTree:
 values = st.one_of(st.just(math.nan), st.floats(0, 1).map(lambda value: round(value, 3)))
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.integers(0, 2**32), st.sampled_from([0.0, 0.3, 2.0]), st.integers(1, 4), st.floats(0, 1), st.floats(0, 0.5))
-def test_selects_and_counts_as_the_naive_tree(seed, exploration, wave, unscored, terminal):
+@settings(deadline=None, max_examples=120)
+@given(
+    seed=st.integers(0, 2**32),
+    rule=st.sampled_from(["puct", "uct"]),
+    widening=st.sampled_from([None, (1.0, 0.5), (3.0, 0.25), (0.5, 1.0), (2.0, 0.0)]),
+    first_play=st.sampled_from([None, 0.4]),
+    exploration=st.sampled_from([0.0, 0.3, 2.0]),
+    wave=st.integers(1, 4),
+    unscored=st.floats(0, 1),
+    terminal=st.floats(0, 0.5),
+)
+def test_selects_and_counts_as_the_naive_tree(seed, rule, widening, first_play, exploration, wave, unscored, terminal):
     draw = random.Random(seed)
-    fast, slow = Tree(PROBLEM, capacity=1), NaiveTree()
+    fast = Tree(PROBLEM, capacity=1, rule=rule, widening=widening, first_play=first_play)
+    slow = NaiveTree(rule, widening, first_play)
     for _ in range(12):
         nodes = []
         for _ in range(wave):
@@ -154,6 +196,68 @@ def sample(draw: random.Random, fast: Tree, slow: NaiveTree, node: int, unscored
     slow.nodes.append(NaiveNode(node, ends, mass, 1, value, samplable=not ends))
     assert fast.add(node, step, mass=mass, value=value) == len(slow.nodes) - 1
     return value
+
+
+def test_uct_is_the_formula():
+    """Two children played 3 and 1 times, their judgements included: Q + c sqrt(ln N / n) by hand."""
+    for exploration, expected in ((0.1, 1), (0.5, 2)):
+        tree = Tree(PROBLEM, rule="uct")
+        left, right = (tree.add(0, step(text), value=value) for text, value in (("a", 0.6), ("b", 0.4)))
+        tree.hold(0)
+        tree.backpropagate(left, 0.9, selected=False)
+        tree.backpropagate(left, 0.3, selected=False)
+        scores = [0.6 + exploration * math.sqrt(math.log(3) / 3), 0.4 + exploration * math.sqrt(math.log(3) / 1)]
+        assert (scores[0] > scores[1]) == (expected == left)
+        assert tree.select(exploration) == expected == (left if scores[0] > scores[1] else right)
+
+
+def test_puct_is_the_formula():
+    for exploration, expected in ((0.2, 1), (1.0, 2)):
+        tree = Tree(PROBLEM)
+        tree.add(0, step("a"), value=0.6, mass=1.0)
+        tree.add(0, step("b"), value=0.4, mass=3.0)
+        tree.hold(0)
+        tree.backpropagate(1, 0.6, selected=False)
+        tree.backpropagate(1, 0.6, selected=False)
+        scores = [0.6 + exploration * 0.25 * math.sqrt(2) / 3, 0.4 + exploration * 0.75 * math.sqrt(2) / 1]
+        assert tree.select(exploration) == expected == 1 + (scores[1] > scores[0])
+
+
+def test_what_was_never_played_comes_first_or_stands_at_its_urgency():
+    def selected(**options: Any) -> int:
+        tree = Tree(PROBLEM, rule="uct", **options)
+        tree.add(0, step("a"), value=0.9)
+        tree.add(0, step("b"), mass=1.0)
+        tree.add(0, step("c"), mass=2.0)
+        tree.hold(0)
+        return tree.select(0.1)
+
+    assert selected() == 3
+    assert selected(first_play=1.0) == 2
+    assert selected(first_play=0.5) == 1
+
+
+def test_widening_waits_for_what_is_in_flight():
+    tree = Tree(PROBLEM, widening=(1.0, 0.5))
+    assert tree.select() == 0
+    child = tree.add(0, step("a"), value=0.5)
+    tree.backpropagate(0, 0.5)
+    tree.release(0)
+    assert [tree.allowance(visits) for visits in (1, 3, 4, 9)] == [1, 1, 2, 3]
+    assert tree.select() == child
+    assert tree.select() == NONE, "the one child is in flight, and a second is not allowed yet"
+    assert tree.virtual[0] == 1
+    tree.backpropagate(child, 0.5)
+    assert tree.select() == 0, "nothing below is open: the child was not released"
+
+
+def test_whole_solutions_stay_open_for_revision():
+    tree = Tree(PROBLEM, whole=True)
+    first = tree.add(0, step("a", Finish.STOP))
+    second = tree.add(first, step("b", Finish.STOP))
+    cut = tree.add(first, step("c", Finish.LENGTH))
+    assert [bool(tree.open[node]) for node in (first, second, cut)] == [True, True, False]
+    assert [tree.path(node).text for node in range(4)] == ["", "a", "b", "c"]
 
 
 def step(text: str, finish: Finish = Finish.STEP) -> Step:
