@@ -42,7 +42,20 @@ if TYPE_CHECKING:
     from reason.policies import load, wrap
     from reason.run import asolve, solve
     from reason.scorers import load_scorer
-    from reason.search import ab_mcts, beam, best_of_n, cot, mcts, self_consistency, weighted_best_of_n
+    from reason.search import (
+        ab_mcts,
+        beam,
+        best_first,
+        best_of_n,
+        cot,
+        dvts,
+        lookahead,
+        mcts,
+        particle_gibbs,
+        particles,
+        self_consistency,
+        weighted_best_of_n,
+    )
 
 _LAZY = {
     "Budget": "reason.budget",
@@ -56,6 +69,11 @@ _LAZY = {
     "best_of_n": "reason.search",
     "weighted_best_of_n": "reason.search",
     "beam": "reason.search",
+    "dvts": "reason.search",
+    "lookahead": "reason.search",
+    "best_first": "reason.search",
+    "particles": "reason.search",
+    "particle_gibbs": "reason.search",
     "mcts": "reason.search",
     "ab_mcts": "reason.search",
 }
@@ -86,6 +104,11 @@ __all__ = [
     "best_of_n",
     "weighted_best_of_n",
     "beam",
+    "dvts",
+    "lookahead",
+    "best_first",
+    "particles",
+    "particle_gibbs",
     "mcts",
     "ab_mcts",
     "Problem",

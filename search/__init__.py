@@ -4,9 +4,13 @@ from collections.abc import Callable
 
 from reason.search.ab_mcts import ab_mcts
 from reason.search.beam import beam
+from reason.search.best_first import best_first
 from reason.search.best_of_n import best_of_n, weighted_best_of_n
 from reason.search.cot import cot
+from reason.search.dvts import dvts
+from reason.search.lookahead import lookahead
 from reason.search.mcts import mcts
+from reason.search.particles import particle_gibbs, particles
 from reason.search.self_consistency import self_consistency
 from reason.search.strategy import Strategy, at_least
 from reason.search.tree import Tree
@@ -17,16 +21,17 @@ def _one_chain(n: int) -> Strategy:
     return cot()
 
 
-def _beam(n: int) -> Strategy:
-    return beam(n, min(4, at_least("n", n)))
-
-
 STRATEGIES: dict[str, Callable[[int], Strategy]] = {
     "cot": _one_chain,
     "self_consistency": self_consistency,
     "best_of_n": best_of_n,
     "weighted_best_of_n": weighted_best_of_n,
-    "beam": _beam,
+    "beam": beam,
+    "dvts": dvts,
+    "lookahead": lookahead,
+    "best_first": best_first,
+    "particles": particles,
+    "particle_gibbs": particle_gibbs,
     "mcts": mcts,
     "ab_mcts": ab_mcts,
 }
@@ -38,9 +43,14 @@ __all__ = [
     "Tree",
     "ab_mcts",
     "beam",
+    "best_first",
     "best_of_n",
     "cot",
+    "dvts",
+    "lookahead",
     "mcts",
+    "particle_gibbs",
+    "particles",
     "self_consistency",
     "weighted_best_of_n",
 ]

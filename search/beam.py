@@ -22,46 +22,28 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from reason.search.children import Child, attach, judge_children, sample_children
-from reason.search.select import SELECTIONS, candidate, check_aggregate, complete_first, conclude, paid_for
+from reason.search.children import Child, judge_children, sample_children
+from reason.search.pool import Pool
+from reason.search.select import SELECTIONS, check_aggregate
+from reason.search.stepping import FALLING, Entry, back_up, best_complete, ending, record
 from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, number, one_of
 from reason.search.tree import Tree
-from reason.types import Candidate, Outcome, Path, Problem, UsageError
+from reason.types import Path, Problem, UsageError
 from reason.work import SearchRun
-
-_FALLING = ("min", "product")
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    node: int
-    child: Child
-
-    @property
-    def rank(self) -> tuple[bool, float, float, int]:
-        """Smaller is better: unscored ones last, then by value, probability and age."""
-        value = self.child.value
-        unscored = math.isnan(value)
-        return unscored, 0.0 if unscored else -value, -self.child.mass, self.node
 
 
 @dataclass(slots=True)
 class _State:
     tree: Tree
     slots: int
-    frontier: list[_Entry] = field(default_factory=list)
-    pool: list[_Entry] = field(default_factory=list)
+    frontier: list[Entry] = field(default_factory=list)
+    pool: Pool = field(default_factory=Pool)
     cut: bool = False
-
-    def best_value(self) -> float:
-        """The best value among the complete paths of the pool; -inf if there is none."""
-        values = [entry.child.value for entry in self.pool if entry.child.path.complete]
-        return max((value for value in values if not math.isnan(value)), default=-math.inf)
 
 
 def beam(
     n: int = 16,
-    branch: int = 4,
+    branch: int | None = None,
     *,
     max_steps: int = 64,
     select: str = "naive",
@@ -74,7 +56,7 @@ def beam(
 
     Args:
         n: Steps per level: the budget in whole solutions.
-        branch: Steps per kept path; n // branch paths are kept.
+        branch: Steps per kept path; n // branch paths are kept. None: 4, or n if that is less.
         max_steps: Levels at most.
         select: How the pool of finished paths gives the answer: "naive", "weighted" or "majority".
         aggregate: How step values become a path's value ("last", "min", "product", "mean"); None: as the scorer does.
@@ -88,7 +70,7 @@ def beam(
         UsageError: An argument is out of range; branch may not exceed n.
     """
     at_least("n", n)
-    at_least("branch", branch)
+    branch = at_least("branch", min(4, n) if branch is None else branch)
     at_least("max_steps", max_steps)
     one_of("select", select, SELECTIONS)
     check_aggregate(aggregate)
@@ -100,17 +82,17 @@ def beam(
 
     def run(problem: Problem) -> SearchRun:
         state = _State(Tree(problem), target)
-        state.frontier = [_Entry(0, Child(Path(problem)))]
+        state.frontier = [Entry(0, Child(Path(problem)))]
         for level in range(max_steps):
             kept = [entry.child.path for entry in state.frontier]
             total = n if level == 0 else level_steps(n, width, len(kept), state.slots, refill)
             counts = shares(total, [entry.child.value for entry in state.frontier], balance)
             families, state.cut = yield from sample_children(kept, counts)
             _grow(state, (yield from judge_children(families, aggregate)))
-            _keep(state, width, bound=select == "naive" and aggregate in _FALLING)
+            _keep(state, width, bound=select == "naive" and aggregate in FALLING)
             if not state.frontier or state.cut:
                 break
-        return _conclude(problem, state, select)
+        return ending(problem, state.tree, state.pool, select, leaves=state.frontier, cut=state.cut)
 
     return Strategy("beam", run, frozenset({SCORER, PARTIAL}))
 
@@ -140,20 +122,18 @@ def shares(total: int, values: Sequence[float], balance: float) -> list[int]:
 
 def _grow(state: _State, families: Sequence[Sequence[Child]]) -> None:
     """Record every child; `state.frontier` becomes all new children, ranked."""
-    grown: list[_Entry] = []
+    grown: list[Entry] = []
     for entry, family in zip(state.frontier, families, strict=True):
         state.tree.hold(entry.node)
-        grown += [_Entry(attach(state.tree, entry.node, child), child) for child in family]
-        values = [child.value for child in family if not math.isnan(child.value)]
-        state.tree.backpropagate(entry.node, max(values, default=math.nan), selected=False)
+        grown += record(state.tree, state.pool, entry.node, family)
+        back_up(state.tree, entry.node, family)
     state.frontier = sorted(grown, key=lambda entry: entry.rank)
 
 
 def _keep(state: _State, width: int, *, bound: bool) -> None:
-    """Move finished children to the pool, keep the best open ones and prune the others."""
-    ranked = [entry for entry in state.frontier if entry.child.path.open or paid_for(entry.child.path)]
-    state.pool += sorted((e for e in ranked if not e.child.path.open), key=lambda entry: entry.node)
-    beaten = state.best_value() if bound else -math.inf
+    """Keep the best open children, less one for every finished one ranked among them, and prune the others."""
+    ranked = [entry for entry in state.frontier if entry.usable]
+    beaten = best_complete(state.pool) if bound else -math.inf
     state.slots -= sum(entry.child.path.complete for entry in ranked[: min(width, state.slots)])
     promising = [e for e in ranked if e.child.path.open and not e.child.value <= beaten]
     state.frontier = promising[: max(min(width, state.slots), 0)]
@@ -161,27 +141,3 @@ def _keep(state: _State, width: int, *, bound: bool) -> None:
     for entry in ranked:
         if entry.child.path.open and entry.node not in alive:
             state.tree.prune(entry.node)
-
-
-def _conclude(problem: Problem, state: _State, select: str) -> Outcome:
-    entries = list(state.pool)
-    candidates = [_candidate(entry) for entry in entries]
-    if not any(item.answer for item in candidates):
-        entries += state.frontier
-        candidates += [_candidate(entry) for entry in state.frontier]
-    outcome = conclude(
-        problem,
-        candidates,
-        select,
-        among=complete_first(candidates),
-        tree=state.tree,
-        stopped="budget" if state.cut else "done",
-    )
-    for entry in entries:
-        if entry.child.path is outcome.path:
-            state.tree.choose(entry.node)
-    return outcome
-
-
-def _candidate(entry: _Entry) -> Candidate:
-    return candidate(entry.child.path, entry.child.score, entry.child.value)

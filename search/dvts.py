@@ -1,0 +1,169 @@
+"""Diverse verifier tree search: independent subtrees, greedy by value in each.
+
+Beeching, Tunstall and Rush (2024), "Scaling test-time compute with open models", and the reference search-and-learn.
+
+1. n // branch subtrees stand at the root; on every level each samples its share of n steps and all are judged;
+2. each goes on with the best of its own steps; subtrees at one place take different ones, so their first steps differ;
+3. a subtree whose best step is an end is done; every solution seen on the way is in the pool;
+4. the pool selects the answer once no subtree is left.
+
+Deviations: the reference's subtrees may begin with equal first steps; here a subtree takes the best of its steps that
+no other has taken, then the best that another one sampled and left, and only shares a step where there are fewer than
+subtrees (they part on the next level). The n % branch steps that n // branch even subtrees would leave are shared out.
+The reference answers with the last level's siblings only, and completes paths that are cut at its last level; here all
+solutions that were paid for are candidates and nothing is extended past its end. With a falling aggregation (min,
+product) and naive selection a subtree ends when the pool beats it. `refill` replaces subtrees that are done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from reason.search.beam import shares
+from reason.search.children import Child, judge_children, sample_children
+from reason.search.pool import Pool
+from reason.search.select import SELECTIONS, check_aggregate
+from reason.search.spending import Spending
+from reason.search.stepping import FALLING, Entry, back_up, best_complete, ending, record
+from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, one_of
+from reason.search.tree import Tree
+from reason.types import Finish, Path, Problem, Score, UsageError
+from reason.work import SearchRun
+
+
+@dataclass(slots=True)
+class _State:
+    """A search under way.
+
+    Attributes:
+        tree, pool, spending: What they say.
+        subtrees: Where each subtree stands that is not done.
+        first: The first steps, for new subtrees.
+        known: Every judgement, by text and finish.
+        cut: Whether the run's budget ended a step.
+    """
+
+    tree: Tree
+    spending: Spending
+    subtrees: list[Entry]
+    pool: Pool = field(default_factory=Pool)
+    first: dict[int, Entry] = field(default_factory=dict)
+    known: dict[tuple[str, Finish], Score] = field(default_factory=dict)
+    cut: bool = False
+
+
+def dvts(
+    n: int = 16,
+    branch: int | None = None,
+    *,
+    max_steps: int = 64,
+    select: str = "naive",
+    aggregate: str | None = None,
+    diverse: bool = True,
+    refill: bool = False,
+) -> Strategy:
+    """Diverse verifier tree search with a budget of n whole solutions.
+
+    Args:
+        n: Steps per level while all subtrees go on: the budget in whole solutions.
+        branch: Steps that a subtree samples per level; there are n // branch subtrees. None: 4, or n if that is less.
+        max_steps: Levels at most.
+        select: How the pool of finished paths gives the answer: "naive", "weighted" or "majority".
+        aggregate: How step values become a path's value ("last", "min", "product", "mean"); None: as the scorer does.
+        diverse: Whether subtrees at one place take different steps; False lets each take the best of its own, as the
+            reference does.
+        refill: Whether a subtree that is done is replaced by one at the best first step that none has taken, while the
+            budget pays for its way to the end.
+
+    Raises:
+        UsageError: An argument is out of range; branch may not exceed n.
+    """
+    at_least("n", n)
+    branch = at_least("branch", min(4, n) if branch is None else branch)
+    at_least("max_steps", max_steps)
+    one_of("select", select, SELECTIONS)
+    check_aggregate(aggregate)
+    if branch > n:
+        raise UsageError(f"branch={branch} with n={n}: branch may not exceed n; pass a larger n or branch={n}")
+    width = n // branch
+
+    def run(problem: Problem) -> SearchRun:
+        state = _State(Tree(problem), Spending(n), [Entry(0, Child(Path(problem)))] * width)
+        for level in range(max_steps):
+            places = [entry.child.path for entry in state.subtrees]
+            total = max(n * len(places) // width, len(places))
+            counts = shares(total, [1.0] * len(places), 0.0)
+            families, state.cut = yield from sample_children(places, counts)
+            grown = _grow(state, (yield from judge_children(families, aggregate, state.known)))
+            if level == 0:
+                state.first = {entry.node: entry for family in grown for entry in family if entry.child.path.open}
+            _descend(state, grown, diverse)
+            if select == "naive" and aggregate in FALLING:
+                beaten = best_complete(state.pool)
+                state.subtrees = [entry for entry in state.subtrees if not entry.child.value <= beaten]
+            if refill:
+                _replace(state, width, branch)
+            if state.cut or not state.subtrees:
+                break
+        return ending(problem, state.tree, state.pool, select, leaves=_distinct(state.subtrees), cut=state.cut)
+
+    return Strategy("dvts", run, frozenset({SCORER, PARTIAL}))
+
+
+def _grow(state: _State, families: Sequence[Sequence[Child]]) -> list[list[Entry]]:
+    """Record what each subtree sampled; returns its new steps, best first."""
+    grown: list[list[Entry]] = []
+    for entry, family in zip(state.subtrees, families, strict=True):
+        for child in family:
+            state.spending.step(child.path, child.copies)
+        state.tree.hold(entry.node)
+        found = [new for new in record(state.tree, state.pool, entry.node, family) if new.usable]
+        back_up(state.tree, entry.node, family)
+        grown.append(sorted(found, key=lambda new: new.rank))
+    return grown
+
+
+def _descend(state: _State, grown: Sequence[Sequence[Entry]], diverse: bool) -> None:
+    """Move each subtree to a step; drop those that are done or have none."""
+    chosen: list[Entry | None] = []
+    taken: set[int] = set()
+
+    def take(among: Sequence[Entry]) -> Entry | None:
+        step = next((entry for entry in among if not (diverse and entry.node in taken)), None)
+        if step is not None:
+            taken.add(step.node)
+        return step
+
+    for family in grown:
+        chosen.append(take(family))
+    for index, place in enumerate(state.subtrees):
+        if chosen[index] is None and grown[index]:
+            beside = [
+                entry
+                for other, family in zip(state.subtrees, grown, strict=True)
+                if other.node == place.node
+                for entry in family
+            ]
+            chosen[index] = take(sorted(beside, key=lambda entry: entry.rank)) or grown[index][0]
+    state.subtrees = [entry for entry in chosen if entry is not None and entry.child.path.open]
+    for entry in (entry for family in grown for entry in family):
+        if entry.child.path.open and entry.node not in taken:
+            state.tree.prune(entry.node)
+
+
+def _replace(state: _State, width: int, branch: int) -> None:
+    """Begin new subtrees at the best first steps left, as far as the budget pays for all of them to the end."""
+    spare = sorted((entry for node, entry in state.first.items() if not state.tree.samples[node]), key=lambda e: e.rank)
+    standing = {entry.node for entry in state.subtrees}
+    for entry in (entry for entry in spare if entry.node not in standing):
+        depths = [len(place.child.path.steps) for place in (*state.subtrees, entry)]
+        needed = branch * state.spending.rollout_steps(depths)
+        if len(state.subtrees) >= width or not state.spending.solutions or needed > state.spending.left():
+            return
+        state.tree.pruned[entry.node] = 0
+        state.subtrees.append(entry)
+
+
+def _distinct(entries: Sequence[Entry]) -> list[Entry]:
+    return list({entry.node: entry for entry in entries}.values())
