@@ -11,6 +11,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from reason.search.select import UNSCORED, judge_unique, path_value
+from reason.search.sparing import extend_sparingly
 from reason.search.tree import Tree
 from reason.search.units import STEP, Unit
 from reason.types import Finish, Path, Score
@@ -38,16 +39,26 @@ class Child:
 
 
 def sample_children(
-    parents: Sequence[Path], counts: Sequence[int], unit: Unit = STEP
+    parents: Sequence[Path], counts: Sequence[int], unit: Unit = STEP, novelty: float = 0.0
 ) -> Generator[Work, Results, tuple[list[list[Child]], bool]]:
     """Extend each parent by `counts` steps, or other units, and merge equal siblings.
+
+    Args:
+        parents: Open paths.
+        counts: Steps for each.
+        unit: What is a step.
+        novelty: Above 0, `counts` are the most, and a parent is extended again only while the chance that a sample is
+            new is at least this (`reason.search.sparing`).
 
     Returns:
         The children of each parent, in order of first appearance, and whether the budget cut any of the steps.
     """
-    copies = [path for path, count in zip(parents, counts, strict=True) for _ in range(count)]
-    extended = iter((yield from extend(copies, unit.until, tokens=unit.tokens, step_end=unit.step_end)))
-    families = [merge([next(extended) for _ in range(count)]) for count in counts]
+    if novelty > 0:
+        families = [merge(family) for family in (yield from extend_sparingly(parents, counts, novelty, unit))]
+    else:
+        copies = [path for path, count in zip(parents, counts, strict=True) for _ in range(count)]
+        extended = iter((yield from extend(copies, unit.until, tokens=unit.tokens, step_end=unit.step_end)))
+        families = [merge([next(extended) for _ in range(count)]) for count in counts]
     cut = any(child.path.finish is Finish.BUDGET for family in families for child in family)
     return families, cut
 

@@ -1,0 +1,1 @@
+"""Side by side with other systems, each in a virtual environment of its own; never part of the test run."""
