@@ -44,16 +44,21 @@ if TYPE_CHECKING:
     from reason.scorers import load_scorer
     from reason.search import (
         ab_mcts,
+        adaptive_consistency,
         beam,
         best_first,
         best_of_n,
+        budget_forcing,
         cot,
         dvts,
         lookahead,
         mcts,
         particle_gibbs,
         particles,
+        revision,
         self_consistency,
+        self_refine,
+        tree_of_thoughts,
         weighted_best_of_n,
     )
 
@@ -66,6 +71,7 @@ _LAZY = {
     "asolve": "reason.run",
     "cot": "reason.search",
     "self_consistency": "reason.search",
+    "adaptive_consistency": "reason.search",
     "best_of_n": "reason.search",
     "weighted_best_of_n": "reason.search",
     "beam": "reason.search",
@@ -76,6 +82,10 @@ _LAZY = {
     "particle_gibbs": "reason.search",
     "mcts": "reason.search",
     "ab_mcts": "reason.search",
+    "revision": "reason.search",
+    "self_refine": "reason.search",
+    "budget_forcing": "reason.search",
+    "tree_of_thoughts": "reason.search",
 }
 
 
@@ -101,6 +111,7 @@ __all__ = [
     "Sampling",
     "cot",
     "self_consistency",
+    "adaptive_consistency",
     "best_of_n",
     "weighted_best_of_n",
     "beam",
@@ -111,6 +122,10 @@ __all__ = [
     "particle_gibbs",
     "mcts",
     "ab_mcts",
+    "revision",
+    "self_refine",
+    "budget_forcing",
+    "tree_of_thoughts",
     "Problem",
     "Path",
     "Step",
