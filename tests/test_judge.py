@@ -370,6 +370,14 @@ class TestCompare:
         [score] = compared(Judge(better("good")), (solution(text), solution("good")))
         assert score.value == 0.0
 
+    @pytest.mark.parametrize("votes", [1, 2])
+    def test_tokens_are_counted_and_bounded(self, votes: int) -> None:
+        policy, pair = better("good"), (solution("good"), solution("bad"))
+        scorer = Judge(policy, votes=votes)
+        [score] = compared(scorer, pair)
+        assert score.tokens == sum(len(asked.problem.question) + len("Better: A") for asked in policy.asked)
+        assert score.tokens <= scorer.count_pair_tokens(*pair)
+
     def test_options_reach_the_comparison(self) -> None:
         policy = better(None)
         pair = (solution("a"), solution("b", Finish.STEP))

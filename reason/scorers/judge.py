@@ -116,6 +116,11 @@ class Judge:
         sampled = self._reasoning or not soft
         return self._asker.most_tokens(self._question(path), weighed=soft, sampled=sampled)
 
+    def count_pair_tokens(self, first: Path, second: Path) -> int:
+        """The most tokens that comparing the two can take."""
+        orders = (self._comparison(first, second), self._comparison(second, first))
+        return sum(self._asker.most_tokens(question) for question in orders)
+
     async def judge(self, paths: Sequence[Path]) -> list[Score]:
         """One score in [0, 1] per path, with the judge's argument as explanation; NaN where no verdict can be read."""
         return await asked_about(paths, self._judge)
