@@ -313,7 +313,6 @@ def _finish_best(state: _State) -> Generator[Work, Results, bool]:
     state.spending.rollout(path)
     at = state.tree.add(start, path.steps[-1], value=child.value, step_values=child.score.steps, rollout=True)
     state.pool.keep(at, child)
-    state.tree.hold(start)
     return state.spending.solutions > 0
 
 
