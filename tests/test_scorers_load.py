@@ -12,8 +12,6 @@ from safetensors.torch import load_file, save_file
 from tiny_scorers import CLASSIFIERS, SIZES, TOKENIZER, VOCABULARY, WIDTH, own_parts, save_classifier
 from torch import nn
 from transformers import (
-    BertConfig,
-    BertForTokenClassification,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen2ForTokenClassification,
@@ -63,10 +61,6 @@ class TestErrors:
         self.refuse("no device 'tpuu'", own, device="tpuu")
         self.refuse("no dtype 'int8'", own, dtype="int8")
         self.refuse("memory_gib is -1", own, memory_gib=-1)
-
-    def test_bidirectional_models(self, tmp_path: FilePath) -> None:
-        config = BertConfig(vocab_size=VOCABULARY, hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=2)
-        self.refuse("looks at later tokens", save_classifier(tmp_path, BertForTokenClassification(config)))
 
     def test_labels(self, tmp_path: FilePath) -> None:
         self.refuse("has 3 labels", save_classifier(tmp_path, CLASSIFIERS["qwen2"](3)))

@@ -40,7 +40,7 @@ SIZES: dict[str, Any] = {
 }
 
 
-def _letters() -> list[str]:
+def letters() -> list[str]:
     """The letter that byte-level tokenizers write for each byte (as GPT-2 does)."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = iter(range(256, 512))
@@ -52,9 +52,9 @@ def byte_tokenizer(chat: str | None = None, *, shuffled: bool = False) -> PreTra
 
     `shuffled` gives every byte another id.
     """
-    letters = _letters()[::-1] if shuffled else _letters()
+    alphabet = letters()[::-1] if shuffled else letters()
     special = ["<eos>", "<bos>", "<end>", "<pad>"]
-    vocabulary = {piece: i for i, piece in enumerate([*letters, *special, "ab"])}
+    vocabulary = {piece: i for i, piece in enumerate([*alphabet, *special, "ab"])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[("a", "b")]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()

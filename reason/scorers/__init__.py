@@ -15,11 +15,19 @@ from reason.scorers.load import load_scorer
 from reason.scorers.verifier import ArithmeticVerifier, Verifier, verifier
 
 if TYPE_CHECKING:
+    from reason.scorers.cache import cached
+    from reason.scorers.calibration import Calibration, calibrate, fit
+    from reason.scorers.ensemble import ensemble
     from reason.scorers.outcome import OutcomeScorer
     from reason.scorers.process import ProcessScorer
     from reason.scorers.store import save_scorer
 
 _LAZY = {
+    "cached": "reason.scorers.cache",
+    "Calibration": "reason.scorers.calibration",
+    "calibrate": "reason.scorers.calibration",
+    "fit": "reason.scorers.calibration",
+    "ensemble": "reason.scorers.ensemble",
     "OutcomeScorer": "reason.scorers.outcome",
     "ProcessScorer": "reason.scorers.process",
     "save_scorer": "reason.scorers.store",
@@ -34,9 +42,14 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "ArithmeticVerifier",
+    "Calibration",
     "OutcomeScorer",
     "ProcessScorer",
     "Verifier",
+    "cached",
+    "calibrate",
+    "ensemble",
+    "fit",
     "load_scorer",
     "save_scorer",
     "verifier",

@@ -2,7 +2,9 @@
 
 A directory says what it is: `reason.json` with a "scorer" entry is our own format (`reason.scorers.store`); otherwise
 the architecture in config.json decides: `…ForTokenClassification` is a process reward model,
-`…ForSequenceClassification` an outcome reward model.
+`…ForSequenceClassification` an outcome reward model, and the published ones (`reason.scorers.cards`) have names of
+their own. Language models that judge (Math-Shepherd, RLHFlow) are known by their hub id or directory's name, or by a
+format put in front: `math-shepherd:DIRECTORY`.
 """
 
 from __future__ import annotations
@@ -24,8 +26,12 @@ MODELS = FilePath(__file__).parent.parent / "models"
 BUNDLED = {"process": "process", "outcome": "outcome", "bundled": "process", "bundled-outcome": "outcome"}
 FORMS = (
     "'process' or 'outcome' (bundled), 'arithmetic', 'oracle', a directory with a …ForTokenClassification, "
-    "…ForSequenceClassification or our own scorer, ORGANISATION/NAME from the hub, or module:function"
+    "…ForSequenceClassification, published or our own reward model, ORGANISATION/NAME from the hub (@REVISION), "
+    "FORMAT:DIRECTORY, calibrated:FILE, module:function, or several with + between them"
 )
+FORMATS = ("qwen-prm", "qwen-rm", "math-shepherd", "rlhflow", "rlhflow-orm", "skywork")
+"""Formats that can be put in front of a directory or hub id."""
+CALIBRATED = "calibrated:"
 RULES: Mapping[str, Callable[[], Scorer]] = {
     "arithmetic": ArithmeticVerifier,
     "verifier": ArithmeticVerifier,
@@ -47,8 +53,9 @@ def load_scorer(
     Args:
         spec: "process" (also "bundled") or "outcome" (also "bundled-outcome"): the bundled reward models; "arithmetic"
             (also "verifier") or "oracle": rule verifiers (`reason.scorers.verifier`); a directory or hub id of a reward
-            model; "module:name" of a scorer, of a function without arguments that makes one, or of a
-            `check(problem, text)`.
+            model, with its format in front where nothing else tells it ("rlhflow:DIRECTORY"); "module:name" of a
+            scorer, of a function without arguments that makes one, or of a `check(problem, text)`;
+            "calibrated:FILE" of `reason calibrate`; several with + between them: their mean (`ensemble`).
         aggregate: How a process scorer's values become one: "last" (the default), "min", "product" or "mean".
         device: "cpu", "cuda", "cuda:1"; None takes the GPU if there is one.
         dtype: "float32", "bfloat16", "float16"; None is float32 on a CPU and for our own format, else the checkpoint's.
@@ -61,8 +68,18 @@ def load_scorer(
         MissingExtraError: It needs torch and transformers, which are not installed.
     """
     name = os.fspath(spec)
-    if name in RULES or _is_reference(name):
-        options = {"aggregate": aggregate, "device": device, "dtype": dtype, "memory_gib": memory_gib}
+    options: dict[str, Any] = {"aggregate": aggregate, "device": device, "dtype": dtype, "memory_gib": memory_gib}
+    members = [] if FilePath(name).exists() else name.split("+")
+    if len(members) > 1:
+        from reason.scorers.ensemble import ensemble
+
+        return ensemble([load_scorer(member, **options, policy=policy) for member in members])
+    if name.startswith(CALIBRATED):
+        from reason.scorers.calibration import load_calibrated
+
+        return load_calibrated(name.removeprefix(CALIBRATED), **options, policy=policy)
+    form, _, place = name.partition(":")
+    if form not in FORMATS and (name in RULES or _is_reference(name)):
         given = [option for option, value in options.items() if value is not None]
         if given:
             raise UsageError(f"the scorer {name!r} is not a reward model: leave {', '.join(given)} out")
@@ -72,12 +89,12 @@ def load_scorer(
         if not (folder / "config.json").is_file():
             raise UsageError(f"the bundled {BUNDLED[name]} scorer is missing here; install reason-toolkit again")
     else:
-        folder = _find(name)
+        folder = _find(place if form in FORMATS else name)
     _need_local()
     from reason.scorers import build
 
-    kind = build.kind_of(folder)
-    if aggregate is not None and not kind.startswith("process"):
+    kind = form if form in FORMATS else build.kind_of(folder, name)
+    if aggregate is not None and not build.judges_steps(kind):
         raise UsageError(f"{name} judges whole solutions, so there is nothing to aggregate: leave aggregate out")
     loaded = build.load(folder, kind, device=device, dtype=dtype)
     return build.assemble(loaded, kind, name, aggregate=aggregate or "last", memory_gib=memory_gib, policy=policy)
@@ -118,7 +135,8 @@ def _find(name: str) -> FilePath:
         return folder
     if folder.is_file():
         raise UsageError(f"{name!r} is a file; pass the scorer's directory")
-    if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name) is None or folder.parent.is_dir():
+    repository, _, revision = name.partition("@")
+    if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", repository) is None or folder.parent.is_dir():
         raise UsageError(f"there is no scorer {name!r}: no such directory or name; a scorer is {FORMS}")
     _need_local()
     from huggingface_hub import snapshot_download
@@ -126,7 +144,7 @@ def _find(name: str) -> FilePath:
 
     try:
         patterns = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
-        return FilePath(snapshot_download(name, allow_patterns=patterns))
+        return FilePath(snapshot_download(repository, revision=revision or None, allow_patterns=patterns))
     except (OSError, HfHubHTTPError, LocalEntryNotFoundError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from reason.prompts import Prompt
-from reason.scorers.reader import Reader, Rows
-from reason.scorers.render import Format, Rendered, Speller, Values, judge_paths, probability
-from reason.types import Path, Problem, Score, UsageError
+from reason.scorers.reader import Reads, Rows
+from reason.scorers.render import Format, Rendered, Speller, Unrenderable, Values, judge_paths, probability
+from reason.types import Path, Problem, Score
 
 _MARK = "@@solution@@"
 _BLANK = "\n\t \n"
@@ -33,7 +33,7 @@ class OutcomeScorer:
         parameters: Of the model, for FLOPs accounting.
     """
 
-    def __init__(self, reader: Reader, form: Format, *, name: str = "outcome") -> None:
+    def __init__(self, reader: Reads, form: Format, *, name: str = "outcome") -> None:
         self.name = name
         self.parameters = reader.parameters
         self._reader = reader
@@ -53,6 +53,31 @@ class OutcomeScorer:
     @staticmethod
     def _score(values: Sequence[Values], tokens: int) -> Score:
         return Score(float(values[-1][-1]), tokens=tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The layout of encoder reward models: question and solution as the tokenizer's pair of texts, one value for both.
+
+    Attributes:
+        tokenizer: A fast one (it tells the two texts apart).
+        prompt: How the question is laid out.
+    """
+
+    tokenizer: Any
+    prompt: Prompt
+
+    def render(self, path: Path) -> Rendered:
+        """The pair's tokens; the last step holds the read."""
+        encoded = self.tokenizer(self.prompt.text(path.problem.question), path.text)
+        tokens = tuple(encoded["input_ids"])
+        start = next((i for i, text in enumerate(encoded.sequence_ids(0)) if text == 1), len(tokens))
+        empty = not path.text.strip()
+        return Rendered(tokens, (*(() for _ in path.steps[1:]), () if empty else (len(tokens) - 1,)), start)
+
+    def value(self, rows: Rows) -> Values:
+        """The probability that the logits stand for."""
+        return probability(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +113,9 @@ class Conversation:
         text = self._apply(problem, _MARK + _BLANK)
         before, found, after = text.partition(_MARK)
         if not found:
-            raise UsageError("the scorer's chat template does not contain the assistant's message; it cannot be judged")
+            raise Unrenderable(
+                "the scorer's chat template leaves the assistant's message out; restore its card's template"
+            )
         trims = not after.startswith(_BLANK)
         return self.speller.encode(before), self.speller.encode(after.removeprefix(_BLANK)), trims
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from reason.scorers.reader import Reader
+from reason.scorers.reader import Reads
 from reason.scorers.render import Format, Values, judge_paths
 from reason.types import Path, Score, UsageError
 
@@ -44,7 +44,7 @@ class ProcessScorer:
         parameters: Of the model, for FLOPs accounting.
     """
 
-    def __init__(self, reader: Reader, form: Format, *, aggregate: str = "last", name: str = "process") -> None:
+    def __init__(self, reader: Reads, form: Format, *, aggregate: str = "last", name: str = "process") -> None:
         self.aggregate = aggregate
         self._aggregate = aggregation(aggregate)
         self.name = name
@@ -64,12 +64,12 @@ class ProcessScorer:
         return await judge_paths(self._reader, self._form, paths, self._score)
 
     def _score(self, values: Sequence[Values], tokens: int) -> Score:
+        found = [self._aggregate(part) for part in values if len(part)]
         steps: list[float] = []
-        for part in values:
-            steps.append(self._aggregate(part) if len(part) else steps[-1] if steps else float("nan"))
+        for part in values:  # a step that was not read on its own has the value before it, at the beginning the next
+            steps.append(self._aggregate(part) if len(part) else steps[-1] if steps else found[0])
         parts = np.concatenate(values)
-        value = self._aggregate(parts) if len(parts) else float("nan")
-        return Score(value, tuple(steps), tokens, parts=tuple(parts.tolist()))
+        return Score(self._aggregate(parts), tuple(steps), tokens, parts=tuple(parts.tolist()))
 
 
 def aggregation(name: str) -> Callable[[Values], float]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reason.prompts import Prompt
-from reason.scorers.reader import Reader, Rows
+from reason.scorers.reader import Reads, Rows
 from reason.types import Finish, Path, Score, Step
 
 Values: TypeAlias = NDArray[np.float64]
@@ -43,11 +43,19 @@ class Rendered:
     start: int = 1
 
 
+class Unrenderable(Exception):
+    """A path that a format cannot lay out; it stays unscored."""
+
+
 class Format(Protocol):
     """What makes one family of reward models different from another."""
 
     def render(self, path: Path) -> Rendered:
-        """Lay the path out as tokens."""
+        """Lay the path out as tokens.
+
+        Raises:
+            Unrenderable: It has no place in the layout.
+        """
         ...
 
     def value(self, rows: Rows) -> Values:
@@ -190,7 +198,7 @@ class Lines:
 
 
 async def judge_paths(
-    reader: Reader,
+    reader: Reads,
     form: Format,
     paths: Sequence[Path],
     score: Callable[[list[Values], int], Score],
@@ -228,7 +236,7 @@ def _pieces(paths: Sequence[Path]) -> Iterator[list[Path]]:
 
 
 def _judge(
-    reader: Reader,
+    reader: Reads,
     form: Format,
     paths: Sequence[Path],
     score: Callable[[list[Values], int], Score],
@@ -236,10 +244,16 @@ def _judge(
     last: bool = False,
 ) -> list[Score]:
     scores: list[Score | None] = [unscored(path, fault) if (fault := _fault(path)) else None for path in paths]
-    rendered = {i: form.render(path) for i, path in enumerate(paths) if scores[i] is None}
+    rendered: dict[int, Rendered] = {}
+    for i, path in enumerate(paths):
+        if scores[i] is None:
+            try:
+                rendered[i] = form.render(path)
+            except Unrenderable as error:
+                scores[i] = unscored(path, str(error))
     for i, layout in list(rendered.items()):
         if len(layout.tokens) > reader.context:
-            size = f"{len(layout.tokens)} tokens, the scorer's model takes {reader.context}"
+            size = f"{len(layout.tokens)} tokens, the scorer's model takes {reader.context}; lower max_tokens"
             scores[i] = unscored(paths[i], f"the path is longer than the scorer's context: {size}")
         elif not any(layout.reads):
             scores[i] = unscored(paths[i], "the path holds no text to judge")

@@ -30,6 +30,8 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
 from reason.prompts import Prompt
+from reason.scorers.cards import CARDS
+from reason.scorers.heads import load_backbone, load_language_model, need_tag, need_template, verdict_tokens
 from reason.scorers.surprise import SurpriseHead
 from reason.types import UsageError
 
@@ -41,18 +43,18 @@ class Loaded:
     """A scorer's parts as read from a directory.
 
     Attributes:
-        backbone: The causal model, in evaluation mode, on its device.
+        backbone: The model without head, in evaluation mode, on its device.
         head: Hidden states -> logits.
-        labels: Number of logits.
         tokenizer: Its Hugging Face tokenizer.
         settings: What reason.json says; empty without one.
+        whole: The whole model, where it looks at later tokens and so cannot be read from hidden states kept.
     """
 
     backbone: Any
     head: nn.Module
-    labels: int
     tokenizer: Any
     settings: Mapping[str, Any]
+    whole: Any = None
 
     @property
     def config(self) -> Any:
@@ -182,7 +184,7 @@ def load_own(folder: FilePath, *, device: torch.device, dtype: torch.dtype) -> L
             ) from error
     backbone.to(device, dtype).eval()
     head.to(device, dtype).eval()
-    return Loaded(backbone, head, 1, load_tokenizer(folder), settings)
+    return Loaded(backbone, head, load_tokenizer(folder), settings)
 
 
 def _weights(folder: FilePath) -> dict[str, torch.Tensor]:
@@ -196,7 +198,7 @@ def _weights(folder: FilePath) -> dict[str, torch.Tensor]:
 
 
 def load_classifier(folder: FilePath, auto: Any, *, device: torch.device, dtype: torch.dtype | str) -> Loaded:
-    """Read a causal `…ForTokenClassification` or `…ForSequenceClassification` model.
+    """Read a `…ForTokenClassification` or `…ForSequenceClassification` model.
 
     Args:
         folder: Its directory.
@@ -205,7 +207,7 @@ def load_classifier(folder: FilePath, auto: Any, *, device: torch.device, dtype:
         dtype: What to run it in; "auto" is the checkpoint's.
 
     Raises:
-        UsageError: It cannot be loaded, has no linear head, or looks at later tokens (a bidirectional encoder).
+        UsageError: It cannot be loaded, or has no linear head of one or two labels.
     """
     try:
         model = auto.from_pretrained(folder, trust_remote_code=False, use_safetensors=True, dtype=dtype)
@@ -217,13 +219,36 @@ def load_classifier(folder: FilePath, auto: Any, *, device: torch.device, dtype:
     if head is None or model.base_model is model:
         raise UsageError(f"{folder}: {type(model).__name__} has no `score` or `classifier` head on a backbone")
     if labels > 2:
-        raise UsageError(f"{folder} has {labels} labels; a scorer has one logit, or two: wrong and right")
-    if not is_causal(model.base_model):
         raise UsageError(
-            f"{folder}: {type(model).__name__} looks at later tokens, so its values cannot be read step by step; "
-            "use a scorer with a causal backbone (Qwen2, Llama, Mistral, …)"
+            f"{folder} has {labels} labels and a scorer has one logit, or two (wrong and right): reduce its head to "
+            "the label that says how good a solution is, and save it with num_labels=1"
         )
-    return Loaded(model.base_model, head, labels, load_tokenizer(folder), read_json(folder / "reason.json"))
+    whole = None if is_causal(model.base_model) else model
+    return Loaded(model.base_model, head, load_tokenizer(folder), read_json(folder / "reason.json"), whole)
+
+
+def load_card(folder: FilePath, kind: str, *, device: torch.device, dtype: torch.dtype | str) -> Loaded:
+    """Read a published reward model (`reason.scorers.cards`) without the code that comes with it.
+
+    Raises:
+        UsageError: Weights, tokens or template do not fit the format.
+    """
+    card = CARDS[kind]
+    tokenizer = load_tokenizer(folder)
+    if card.prompt.chat:
+        need_template(tokenizer, kind)
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder / 'config.json'} cannot be read ({' '.join(str(error).split()):.200})") from error
+    if card.head == "answer":
+        tokens = verdict_tokens(tokenizer, kind, card)
+        backbone, head = load_language_model(folder, config, tokens, device=device, dtype=dtype)
+    else:
+        if card.tag:
+            need_tag(tokenizer, card.tag)
+        backbone, head = load_backbone(folder, config, card, device=device, dtype=dtype)
+    return Loaded(backbone, head, tokenizer, read_json(folder / "reason.json"))
 
 
 @torch.inference_mode()

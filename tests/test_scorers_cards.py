@@ -1,0 +1,337 @@
+"""Published reward models: equal to their cards' own steps, each token read once, one line where they do not fit."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from tiny_cards import PUBLISHED, card_values, llama_tokenizer, mistral_tokenizer, published, qwen_tokenizer
+from tiny_scorers import SIZES, judge
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from reason.scorers import load_scorer
+from reason.scorers.cards import CARDS, card_named, cut
+from reason.scorers.load import FORMATS
+from reason.types import Finish, Path, Problem, Step, UsageError
+
+FAMILIES = list(PUBLISHED)
+STEPWISE = [family for family in FAMILIES if PUBLISHED[family].steps]
+ITEMS = [
+    ("What is 1 + 2?", ["1 + 2 = 3"]),
+    ("What is 1 + 2?", ["1 + 2 = 3", "abc - ab"]),
+    ("What is 1 + 2?", ["1 + 2 = 3", "abc - ab", "The answer is: 3"]),
+    ("What is 1 + 2?", ["1 + 2 = 4", "The answer is: 4"]),
+    ("How many?", ["Step 1: 4 * 12 = 48.", "Step 2: 48 + 6 = 54. é", "Step 3: so it is 54", "The answer is: 54"]),
+]
+MADE: dict[str, tuple[FilePath, Any, Any]] = {}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> FilePath:
+    return tmp_path_factory.mktemp("cards")
+
+
+def made(family: str, root: FilePath) -> tuple[FilePath, Any, Any]:
+    if family not in MADE:
+        MADE[family] = published(family, root)
+    return MADE[family]
+
+
+def stepped(question: str, steps: Sequence[str], joined: str, *, done: bool = True) -> Path:
+    """A path of one step of the search for each step of the card."""
+    last = len(steps) - 1
+    parts = [
+        Step(step if i == last and done else step + joined, finish=Finish.STOP if i == last and done else Finish.STEP)
+        for i, step in enumerate(steps)
+    ]
+    return Path(Problem(question, question), tuple(parts))
+
+
+def at_once(question: str, steps: Sequence[str], joined: str) -> Path:
+    return Path(Problem(question, question), (Step(joined.join(steps), finish=Finish.STOP),))
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_values_are_the_cards(family: str, side: str, root: FilePath) -> None:
+    folder, module, tokenizer = made(family, root)
+    kind = PUBLISHED[family]
+    expected = card_values(family, module, tokenizer, ITEMS, side)
+    assert max(max(values) for values in expected) - min(min(values) for values in expected) > 0.1
+    scores = judge(load_scorer(folder), [stepped(*item, kind.joined) for item in ITEMS])
+    for score, values in zip(scores, expected, strict=True):
+        assert score.value == pytest.approx(values[-1], abs=1e-5)
+        assert score.steps == pytest.approx(tuple(values) if kind.steps else (), abs=1e-5)
+        assert score.error is None
+
+
+@pytest.mark.parametrize("family", STEPWISE)
+def test_solutions_drawn_in_one_go_are_read_at_every_step(family: str, root: FilePath) -> None:
+    folder, module, tokenizer = made(family, root)
+    expected = card_values(family, module, tokenizer, ITEMS, "right")
+    scores = judge(load_scorer(folder), [at_once(*item, PUBLISHED[family].joined) for item in ITEMS])
+    for score, values in zip(scores, expected, strict=True):
+        assert score.parts == pytest.approx(values, abs=1e-5)
+        assert score.steps == (score.value,)
+
+
+@pytest.mark.parametrize("family", STEPWISE)
+def test_a_growing_path_costs_its_new_tokens(family: str, root: FilePath) -> None:
+    folder, module, tokenizer = made(family, root)
+    question, steps = ITEMS[-1]
+    kind = PUBLISHED[family]
+    scorer: Any = load_scorer(folder)
+    [expected] = card_values(family, module, tokenizer, [(question, steps)], "right")
+    whole = [ids[: places[-1] + 1] for ids, places in kind.inputs(tokenizer, question, steps)]
+    spent = 0
+    for count in range(1, len(steps) + 1):
+        path = stepped(question, steps[:count], kind.joined, done=count == len(steps))
+        [score] = judge(scorer, [path])
+        assert score.steps == pytest.approx(tuple(expected[:count]), abs=1e-5)
+        spent += score.tokens
+        assert score.tokens <= scorer.count_tokens(path)
+        assert spent == scorer.count_tokens(path)
+    assert spent == len(whole[-1])
+    assert judge(scorer, [path])[0].tokens == 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_at_a_time_equals_all_at_once(family: str, root: FilePath) -> None:
+    folder, _, _ = made(family, root)
+    paths = [stepped(*item, PUBLISHED[family].joined) for item in ITEMS]
+    together = judge(load_scorer(folder), paths)
+    scorer = load_scorer(folder)
+    alone = [judge(scorer, [path])[0] for path in reversed(paths)][::-1]
+    assert [score.value for score in together] == pytest.approx([score.value for score in alone], abs=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_format_can_be_named_and_reason_json_can_name_it(family: str, root: FilePath, tmp_path: FilePath) -> None:
+    folder, _, _ = made(family, root)
+    form = family.removesuffix("-mistral")
+    plain = tmp_path / "model"
+    plain.mkdir()
+    for file in folder.iterdir():
+        (plain / file.name).write_bytes(file.read_bytes())
+    path = stepped("What is 1 + 2?", ["1 + 2 = 3"], PUBLISHED[family].joined)
+    [expected] = judge(load_scorer(folder), [path])
+    [prefixed] = judge(load_scorer(f"{form}:{plain}"), [path])
+    (plain / "reason.json").write_text(json.dumps({"scorer": form}))
+    [named] = judge(load_scorer(plain), [path])
+    assert prefixed.value == named.value == expected.value
+
+
+def test_reason_json_changes_what_ends_a_step(root: FilePath, tmp_path: FilePath) -> None:
+    folder, _, _ = made("qwen-prm", root)
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    lines = at_once("What is 1 + 2?", ["1 + 2 = 3", "So it is 3"], "\n")
+    assert len(judge(load_scorer(folder), [lines])[0].parts) == 1
+    (tmp_path / "reason.json").write_text('{"prompt": {"step_end": ["\\n"]}}')
+    [score] = judge(load_scorer(tmp_path), [lines])
+    [paragraphs] = judge(load_scorer(folder), [at_once("What is 1 + 2?", ["1 + 2 = 3", "So it is 3"], "\n\n")])
+    assert score.parts == paragraphs.parts
+
+
+def test_every_format_is_known_by_its_prefix() -> None:
+    assert set(FORMATS) == set(CARDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("peiyi9979/math-shepherd-mistral-7b-prm", "math-shepherd"),
+        ("RLHFlow/Llama3.1-8B-PRM-Mistral-Data", "rlhflow"),
+        ("RLHFlow/Llama3.1-8B-PRM-Deepseek-Data", "rlhflow"),
+        ("RLHFlow/Llama3.1-8B-ORM-Deepseek-Data", "rlhflow-orm"),
+        ("meta-llama/Llama-3.1-8B-Instruct", None),
+        ("Qwen/Qwen2.5-0.5B", None),
+    ],
+)
+def test_language_models_that_judge_are_known_by_name(name: str, form: str | None) -> None:
+    assert card_named(name) == form
+
+
+def test_a_language_model_with_a_value_head_is_read_as_one(root: FilePath, tmp_path: FilePath) -> None:
+    folder, _, _ = made("skywork", root)
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text()) | {"architectures": ["Qwen2ForCausalLM"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    path = stepped(*ITEMS[1], "\n")
+    assert judge(load_scorer(tmp_path), [path])[0].value == judge(load_scorer(folder), [path])[0].value
+
+
+class TestCut:
+    def cut(self, *texts: str, ends: Sequence[str] = ("\n",)) -> list[tuple[str, int]]:
+        return cut(Path(Problem("Q", "Q"), tuple(Step(text) for text in texts)), ends)
+
+    def test_steps_end_at_separators_and_at_white_space(self) -> None:
+        assert self.cut("a\n", "b\n") == [("a", 0), ("b", 1)]
+        assert self.cut("a\nb\n", "c") == [("a", 0), ("b", 0), ("c", 1)]
+        assert self.cut("a\n\n", "b") == [("a", 0), ("", 0), ("b", 1)]
+        assert self.cut("a. ", "b. ", "c") == [("a. ", 0), ("b. ", 1), ("c", 2)]
+        assert self.cut("a\n", "b\n", ends=("\n\n",)) == [("a\n", 0), ("b\n", 1)]
+        assert self.cut("a\n\nb", ends=("\n\n",)) == [("a", 0), ("b", 0)]
+        assert self.cut("a\nb", ends=()) == [("a\nb", 0)]
+
+    def test_spans_inside_a_line_are_read_with_it(self) -> None:
+        assert self.cut("4 * 1", "2 = 4", "8\nso", " 48") == [("4 * 12 = 48", 2), ("so 48", 3)]
+
+    def test_a_last_step_without_text_holds_what_is_left(self) -> None:
+        assert self.cut("4 * 1", "") == [("4 * 1", 1)]
+
+    @given(st.lists(st.text(alphabet="ab \n", max_size=6), max_size=6))
+    def test_no_text_is_lost_and_owners_rise(self, texts: list[str]) -> None:
+        parts = self.cut(*texts)
+        assert "".join(part for part, _ in parts) == "".join(texts).replace("\n", "")
+        owners = [owner for _, owner in parts]
+        assert owners == sorted(owners)
+        assert all(0 <= owner < len(texts) for owner in owners)
+
+
+PIECES = st.sampled_from(["1 + 2 = 3\n", "ab\n\n", "a\nb\n", "x. ", "  \n", "\n", "cut", "é ки + -\n", "<extra_0>\n"])
+LOADED: dict[str, Any] = {}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(STEPWISE), st.lists(PIECES, min_size=1, max_size=5))
+def test_any_path_has_a_value_for_every_step_and_costs_its_new_tokens(
+    root: FilePath, family: str, texts: list[str]
+) -> None:
+    scorer = LOADED.setdefault(family, load_scorer(made(family, root)[0]))
+    scorer._reader._prefix.clear()
+    for count in range(1, len(texts) + 1):
+        path = Path(Problem("Q", "What is + ?"), tuple(Step(text) for text in texts[:count]))
+        [score] = judge(scorer, [path])
+        if not any(part.replace("<extra_0>", "").strip() for part in texts[:count]):
+            assert math.isnan(score.value) or family != "qwen-prm"
+            continue
+        assert score.scored
+        assert len(score.steps) == count
+        assert not any(map(math.isnan, score.steps))
+        rendered = scorer._form.render(path)
+        reads = [place for places in rendered.reads for place in places]
+        assert reads == sorted(set(reads))
+        assert reads[-1] == len(rendered.tokens) - 1 or family == "skywork"
+    fresh = load_scorer(made(family, root)[0])
+    assert judge(fresh, [path])[0].steps == pytest.approx(score.steps, abs=1e-5, nan_ok=True)
+
+
+class TestTagsInTheText:
+    def test_a_tag_in_question_or_solution_marks_no_step(self, root: FilePath) -> None:
+        for family, tag in (("qwen-prm", "<extra_0>"), ("math-shepherd", " ки")):
+            folder, _, _ = made(family, root)
+            joined = PUBLISHED[family].joined
+            bare = stepped("What is it?", ["a b", "c"], joined)
+            marked = stepped("What is it?", [f"a{tag} b", "c"], joined)
+            scores = judge(load_scorer(folder), [bare, marked])
+            assert scores[0].parts == scores[1].parts
+
+    def test_the_word_in_a_question_is_no_tag(self, root: FilePath) -> None:
+        folder, module, tokenizer = made("math-shepherd", root)
+        [score] = judge(load_scorer(folder), [stepped("What is ки ?", ["a", "b"], "\n")])
+        [expected] = card_values("math-shepherd", module, tokenizer, [("What is ки ?", ["a", "b"])], "right")
+        assert score.steps == pytest.approx(tuple(expected[1:]), abs=1e-5)
+
+    def test_empty_lines_keep_their_line_break_in_skyworks_layout(self, root: FilePath) -> None:
+        folder, _, tokenizer = made("skywork", root)
+        scorer: Any = load_scorer(folder)
+        rendered = scorer._form.render(at_once("Q", ["a", "", "b"], "\n"))
+        ids = tokenizer.encode("<|endoftext|>Q\na\n", add_special_tokens=False)
+        assert rendered.tokens == (*ids, *tokenizer.encode("\n"), *tokenizer.encode("b"), *tokenizer.encode("\n"))
+        assert rendered.reads == ((len(ids) - 1, len(ids) + 2),)
+
+
+class TestErrors:
+    def refuse(self, words: str, spec: Any, **options: Any) -> None:
+        with pytest.raises(UsageError) as caught:
+            load_scorer(spec, **options)
+        assert words in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_heads_of_another_shape(self, tmp_path: FilePath) -> None:
+        folder, _, _ = published("qwen-prm", tmp_path, **{"score.2.weight": torch.zeros(1, 32)})
+        self.refuse("its head score.2.weight is [1, 32] and must be [2, 32]", folder)
+        folder, _, _ = published("skywork", tmp_path, **{"v_head.summary.weight": torch.zeros(1, 16)})
+        self.refuse("its head v_head.summary.weight is [1, 16] and must be [1, 32]", folder)
+
+    def test_missing_weights(self, tmp_path: FilePath) -> None:
+        folder, _, _ = published("qwen-prm", tmp_path)
+        weights = load_file(folder / "model.safetensors")
+        save_file({k: v for k, v in weights.items() if k != "score.0.bias"}, folder / "model.safetensors")
+        self.refuse("has no weight score.0.bias", folder)
+        weights = {k: v for k, v in weights.items() if k != "model.norm.weight"}
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        self.refuse("lacks 1 weights of its backbone, such as norm.weight", folder)
+
+    def test_missing_tokens(self, tmp_path: FilePath) -> None:
+        folder, _, _ = published("qwen-prm", tmp_path)
+        qwen_tokenizer(tag=False).save_pretrained(folder)
+        self.refuse("no token '<extra_0>'", folder)
+        folder, _, _ = published("math-shepherd", tmp_path)
+        mistral_tokenizer(tag=False).save_pretrained(folder)
+        self.refuse("no token 'ки'", folder)
+        llama_tokenizer().save_pretrained(folder)
+        self.refuse("has no token", folder)
+
+    def test_missing_and_wrong_templates(self, tmp_path: FilePath) -> None:
+        folder, _, _ = published("rlhflow", tmp_path)
+        (folder / "chat_template.jinja").unlink()
+        self.refuse("no chat template; copy the chat_template", folder)
+        (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
+        self.refuse("keeps 0 of 2 answers", folder)
+        folder, _, _ = published("qwen-prm", tmp_path)
+        (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
+        self.refuse("keeps 0 of 2 step tags", folder)
+
+    def test_pickled_weights_only(self, tmp_path: FilePath) -> None:
+        folder, _, _ = published("math-shepherd", tmp_path)
+        (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+        self.refuse("holds only pytorch_model.bin, a pickle", folder)
+        (folder / "pytorch_model.bin").unlink()
+        self.refuse("holds no weights and no model.safetensors", folder)
+
+    def test_damaged_weights(self, tmp_path: FilePath) -> None:
+        folder, _, _ = published("qwen-prm", tmp_path)
+        (folder / "model.safetensors").write_bytes(b"junk")
+        self.refuse("cannot be read", folder)
+
+    def test_a_plain_language_model(self, tmp_path: FilePath) -> None:
+        model = Qwen2ForCausalLM(Qwen2Config(vocab_size=300, **SIZES))
+        model.save_pretrained(tmp_path)
+        self.refuse("FORMAT:DIRECTORY if it judges (qwen-prm", tmp_path)
+        self.refuse("no such directory or name", f"rlhflow:{tmp_path / 'missing'}")
+
+    def test_aggregation_of_whole_solutions(self, root: FilePath) -> None:
+        self.refuse("nothing to aggregate", made("rlhflow-orm", root)[0], aggregate="min")
+
+    def test_contexts_that_overflow_are_unscored(self, root: FilePath) -> None:
+        for family in FAMILIES:
+            [score] = judge(load_scorer(made(family, root)[0]), [stepped("Q", ["1" * 1200], "\n")])
+            assert math.isnan(score.value)
+            assert "the scorer's model takes 1024; lower max_tokens" in str(score.error)
+
+
+def test_shards(root: FilePath, tmp_path: FilePath) -> None:
+    folder, _, _ = made("qwen-prm", root)
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = load_file(tmp_path / "model.safetensors")
+    (tmp_path / "model.safetensors").unlink()
+    names = sorted(weights)
+    shards = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+    for file, held in shards.items():
+        save_file({name: weights[name] for name in held}, tmp_path / file, metadata={"format": "pt"})
+    index = {"metadata": {}, "weight_map": {name: file for file, held in shards.items() for name in held}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    path = stepped(*ITEMS[2], "\n\n")
+    assert judge(load_scorer(tmp_path), [path]) == judge(load_scorer(folder), [path])
