@@ -1,4 +1,4 @@
-"""Reward models that look at later tokens: equal to their own full pass, every sequence whole, spared by the cache alone."""
+"""Reward models that look at later tokens: equal to their own full pass, every sequence whole, spared by the cache."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from reason.scorers.verifier import ArithmeticVerifier, Verifier, verifier
 if TYPE_CHECKING:
     from reason.scorers.cache import cached
     from reason.scorers.calibration import Calibration, calibrate, fit
-    from reason.scorers.ensemble import ensemble
+    from reason.scorers.ensembles import ensemble
     from reason.scorers.outcome import OutcomeScorer
     from reason.scorers.process import ProcessScorer
     from reason.scorers.store import save_scorer
@@ -27,7 +27,7 @@ _LAZY = {
     "Calibration": "reason.scorers.calibration",
     "calibrate": "reason.scorers.calibration",
     "fit": "reason.scorers.calibration",
-    "ensemble": "reason.scorers.ensemble",
+    "ensemble": "reason.scorers.ensembles",
     "OutcomeScorer": "reason.scorers.outcome",
     "ProcessScorer": "reason.scorers.process",
     "save_scorer": "reason.scorers.store",

@@ -71,7 +71,7 @@ def load_scorer(
     options: dict[str, Any] = {"aggregate": aggregate, "device": device, "dtype": dtype, "memory_gib": memory_gib}
     members = [] if FilePath(name).exists() else name.split("+")
     if len(members) > 1:
-        from reason.scorers.ensemble import ensemble
+        from reason.scorers.ensembles import ensemble
 
         return ensemble([load_scorer(member, **options, policy=policy) for member in members])
     if name.startswith(CALIBRATED):
