@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import random
 import time
@@ -187,13 +188,15 @@ class Caller:
     ) -> AsyncGenerator[tuple[int, Step], None]:
         """Steps as they land, from the policy's own `stream`."""
         stream: Any = self._policy.stream  # type: ignore[attr-defined]
+        keeping = "unfinished" in inspect.signature(stream).parameters
         waiting, message, patient = list(range(len(paths))), "", True
         for attempt in range(self._retries + 1):
             if attempt:
                 await self._pause(attempt, patient)
-            missing, message = set(waiting), ""
+            missing, message, unfinished = set(waiting), "", dict[int, Step]()
+            more = {"unfinished": unfinished} if keeping else {}
             try:
-                async with aclosing(stream([paths[index] for index in waiting], sampling)) as landed:
+                async with aclosing(stream([paths[index] for index in waiting], sampling, **more)) as landed:
                     async for position, step in landed:
                         if step.finish is Finish.ERROR:
                             message = step.error or "no reason given"
@@ -204,6 +207,8 @@ class Caller:
                 raise
             except Exception as error:
                 message, patient = describe(error), not isinstance(error, LOCAL_ERRORS)
+            finally:
+                salvaged.update((waiting[position], step) for position, step in unfinished.items())
             if not missing:
                 return
             if not message:

@@ -70,7 +70,8 @@ class Step:
         error: What failed, when `finish` is ERROR.
         confidences: For each token, minus the mean log-probability of the `Sampling.confidence` most likely tokens at
             its place, in nats; empty unless asked for.
-        tail: How many of the last tokens are no part of `text`: the end-of-sequence token, or those of a stop string.
+        tail: How many of the last tokens are no part of `text`: the end-of-sequence token, or those of a stop string (a
+            token in which the stop string begins after some kept text is part of the text).
     """
 
     text: str
@@ -108,7 +109,10 @@ class Path:
         return Path(problem, self.steps)
 
     def reopened(self) -> Path:
-        """The path with its end taken back, so that it can be extended: without the tokens that are not in its text."""
+        """The path with its end taken back, so that it can be extended: without the tokens that are not in its text.
+
+        Where a stop string had begun inside a token, that token stays, and the text lacks the string's beginning.
+        """
         if self.open:
             return self
         last = self.steps[-1]
@@ -331,8 +335,8 @@ class Policy(Protocol):
         """One continuation per path, same order and length. The same path may occur many times, each with its own seed.
 
         `sampling.max_tokens` is for the whole solution: subtract the tokens that the path already has. A step that
-        reaches the limit ends with Finish.LENGTH; one that reaches `max_step_tokens` with Finish.STEP. Optional members
-        are described in `reason.policies`.
+        reaches the limit ends with Finish.LENGTH; one that reaches `max_step_tokens`, where `until` is STEP or SPAN,
+        with Finish.STEP. Optional members are described in `reason.policies`.
         """
         ...
 

@@ -107,6 +107,86 @@ def test_scores_judge_lines() -> None:
     assert FakeScorer(noise=0.2).score(path) == FakeScorer(noise=0.2).score(path)
 
 
+def test_spans_ignore_lines_and_add_up() -> None:
+    policy, path, sizes = FakePolicy(accuracy=1.0), Path(PROBLEM), list[int]()
+    while path.open:
+        path = draw(policy, path, until=Until.SPAN, max_step_tokens=7)
+        sizes.append(len(path.steps[-1].token_ids))
+    assert (path.text, path.finish) == ("2 + 3 = 5\n5 + 4 = 9\nAnswer: 9", Finish.STOP)
+    assert sizes == [7, 7, 7, 7, 2]
+    sampled = {draw(FakePolicy(), Path(PROBLEM, seed=s), until=Until.SPAN, max_step_tokens=12).text for s in range(40)}
+    assert len(sampled) > 3
+    assert all(len(text) == 12 for text in sampled)
+
+
+def test_stop_strings_and_step_ends() -> None:
+    policy = FakePolicy(accuracy=1.0)
+    stopped = draw(policy, Path(PROBLEM), stop=("4 = ",))
+    assert (stopped.text, stopped.finish, stopped.steps[-1].tail) == ("2 + 3 = 5\n5 + ", Finish.STOP, 4)
+    assert stopped.token_ids == tuple(b"2 + 3 = 5\n5 + 4 = ")
+    whole = draw(policy, stopped.reopened())
+    assert whole.text == draw(policy, Path(PROBLEM)).text
+    assert draw(policy, Path(PROBLEM), until=Until.STEP, step_end=("= ",)).text == "2 + 3 = "
+    split = Path(PROBLEM).then(Step("2 + 3 =", tuple(b"2 + 3 =")))
+    assert draw(policy, split, stop=("= 5",)).steps[-1].text == ""
+
+
+def test_forced_text_begins_the_solution_anew() -> None:
+    policy = FakePolicy(accuracy=1.0)
+    ended = draw(policy, Path(PROBLEM))
+    assert ended.steps[-1].tail == 1
+    again = draw(policy, ended.reopened().forced("\nWait, "))
+    assert again.text == ended.text + "\nWait, \n" + ended.text
+    assert correct_lines(PROBLEM.question, again.text) == [True] * 3 + [False] + [True] * 3
+    assert correct_lines(PROBLEM.question, "2 + 3 = 6\n\n6 + 4 = 10\nno\n2 + 3 = 5") == [False] * 4 + [True]
+    assert policy.count_tokens("Wait") == 4
+    limited = draw(policy, Path(PROBLEM).forced("2 + 3 = 5\n"), max_tokens=13)
+    assert len(limited.steps[-1].token_ids) == 3
+
+
+def test_questions_around_a_sum() -> None:
+    for question in ("2 + 3 + 14", "Add 2 + 3 + 14.", "Task: 2 + 3 + 14\nFirst try:\n2 + 3 = 5\n5 + 14 = 20"):
+        assert terms_of(question) == [2, 3, 14]
+    assert terms_of("2 + 3 = 5") == terms_of("2 + 3 = 5")
+    assert len(terms_of("12 + 30 = 42")) == 3
+
+
+def test_confidences_are_means_over_the_possible_bytes() -> None:
+    policy = FakePolicy(accuracy=0.6, branch=3)
+    for count, expected in ((1, -math.log(0.6)), (2, -math.log(0.6 * 0.2) / 2), (-1, -math.log(0.6 * 0.2 * 0.2) / 3)):
+        step = draw(policy, Path(PROBLEM), until=Until.STEP, confidence=count).steps[-1]
+        sure = step.confidences
+        assert len(sure) == len(step.token_ids)
+        assert math.isclose(sure[8], expected)
+        assert set(sure[:8]) | set(sure[9:]) == {0.0}
+    assert draw(policy, Path(PROBLEM)).steps[-1].confidences == ()
+    assert FakePolicy().capabilities.confidences
+    assert draw(FakePolicy(logprobs=False), Path(PROBLEM), confidence=2).steps[-1].confidences == ()
+
+
+def test_choices_are_the_probabilities_of_what_may_follow() -> None:
+    policy = FakePolicy(accuracy=0.6, branch=3)
+    start, later = Path(PROBLEM), Path(PROBLEM).forced("2 + 3 = 5\n5 +")
+    options = ["2 + 3 = 5", "2 + 3 = 6\n6 + 4 = 10\n", "2 + 3 =", "", "?!", " 4 = 9\nAnswer: 9"]
+    first, second = asyncio.run(policy.choices([start, later], options))
+    unlikely = -math.log(257)
+    assert first == pytest.approx([math.log(0.6), math.log(0.2 * 0.6), 0.0, 0.0, 2 * unlikely, 16 * unlikely])
+    assert second[-1] == pytest.approx(math.log(0.6))
+
+
+def test_comparisons_prefer_more_right_lines() -> None:
+    scorer = FakeScorer(good=0.8, bad=0.3)
+    right = Path(PROBLEM).then(Step("2 + 3 = 5\n5 + 4 = 9\nAnswer: 9", finish=Finish.STOP))
+    half = Path(PROBLEM).then(Step("2 + 3 = 5\n5 + 4 = 10\nAnswer: 10", finish=Finish.STOP))
+    wrong = Path(PROBLEM).then(Step("2 + 3 = 6\n6 + 4 = 10\nAnswer: 10", finish=Finish.STOP))
+    pairs = [(right, wrong), (wrong, right), (half, wrong), (right, half), (half, half)]
+    scores = asyncio.run(scorer.compare(pairs))
+    assert [score.value for score in scores] == [0.8, 0.3, 0.8, 0.8, 0.55]
+    noisy = FakeScorer(noise=0.4)
+    values = [score.value for score in asyncio.run(noisy.compare(pairs))]
+    assert values == [score.value for score in asyncio.run(noisy.compare(pairs))] != [0.9, 0.1, 0.9, 0.9, 0.5]
+
+
 def test_arguments() -> None:
     with pytest.raises(UsageError, match="0 < accuracy"):
         FakePolicy(accuracy=0.0)

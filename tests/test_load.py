@@ -212,6 +212,9 @@ def test_a_function_that_continues_partial_answers_is_cut_at_steps() -> None:
         ({"max_tokens": 5, "max_step_tokens": 2, "until": Until.STEP}, Step("x" * 8, finish=Finish.STEP)),
         ({"max_tokens": 2, "max_step_tokens": 2, "until": Until.STEP}, Step("x" * 8, finish=Finish.LENGTH)),
         ({"max_tokens": 5, "max_step_tokens": 2}, Step("x" * 18, finish=Finish.STOP)),
+        ({"max_tokens": 5, "max_step_tokens": 2, "until": Until.SPAN}, Step("x" * 8, finish=Finish.STEP)),
+        ({"max_tokens": 2, "max_step_tokens": 2, "until": Until.SPAN}, Step("x" * 8, finish=Finish.LENGTH)),
+        ({"max_tokens": 9, "max_step_tokens": 5, "until": Until.SPAN}, Step("x" * 18, finish=Finish.STOP)),
     ],
 )
 def test_a_functions_text_is_cut_at_the_limit(sampling: dict[str, Any], expected: Step) -> None:

@@ -3,14 +3,18 @@
 A policy is anything with `extend` and `capabilities` (`reason.types.Policy`). It may also have:
 
 - `stream(paths, sampling)`: an async generator of (index, step), each as it is ready. The runner prefers it where steps
-  are awaited one by one (`Extend.enough`, a budget of seconds); without it every path is then a call of its own. What
-  unfinished rows of a stream that is left early had generated is not counted.
-- `count_tokens(text)`: for a backend whose steps carry no token ids.
+  are awaited one by one (`Extend.enough`, a budget of seconds); without it every path is then a call of its own. With
+  a third parameter `unfinished`, a dict, a stream that is left early puts there what unfinished paths have, by index,
+  as CANCELLED steps, which are then counted.
+- `count_tokens(text)`: tokens of text without token ids: forced by a search, or of a backend that gives none.
 - `prompt_tokens(problem)`: the prompt's length, so that a budget of FLOPs can allow for the worst prefill.
+- `choices(paths, options)`: async; for each path the natural-log probabilities of the options as its continuation (for
+  P(Yes)), NaN where they cannot be had.
 
 `Sampling.max_tokens` is for a whole solution, so a policy subtracts what the path already has (`path_tokens`), and ends
-at the limit with Finish.LENGTH. A step that reaches `max_step_tokens` ends with Finish.STEP. A call that is cancelled
-may answer, instead of raising, with the steps as far as they got, Finish.CANCELLED: they are then counted and kept.
+at the limit with Finish.LENGTH. A step or span that reaches `max_step_tokens` ends with Finish.STEP. A call that is
+cancelled may answer, instead of raising, with the steps as far as they got, Finish.CANCELLED: they are then counted and
+kept.
 """
 
 from __future__ import annotations

@@ -22,11 +22,12 @@ from reason.policies.memory import GIB, token_bytes
 from reason.policies.pools import Index, Pool, leaving
 from reason.policies.prefix import Held, PrefixModel
 from reason.policies.rows import Row, Table
-from reason.policies.sampling import Filters, draw, uniforms
+from reason.policies.sampling import Filters, confidences, draw, uniforms
 from reason.policies.vocabulary import Ends, Vocabulary, ending
 from reason.types import Finish, Step, UsageError
 
 _HEADROOM = 32
+_CALM_STEPS = 256
 
 
 class Engine:
@@ -36,7 +37,8 @@ class Engine:
         model: A causal language model, in eval mode.
         vocabulary: Its tokens.
         memory_gib: Bound on all keys and values: a third for the prefix cache, the rest for the running rows.
-        max_rows: Most rows decoded at once.
+        max_rows: Most rows decoded at once. Running out of memory halves it; after `_CALM_STEPS` steps that went well
+            it doubles again, and if that was too much, the next time after twice as many.
         plain: See `PrefixModel`.
 
     Attributes:
@@ -54,6 +56,7 @@ class Engine:
         plain: bool | None = None,
     ) -> None:
         self.model, self.vocabulary, self.max_rows = model, vocabulary, max_rows
+        self._allowed, self._calm, self._patience, self._raised = max_rows, 0, _CALM_STEPS, False
         budget = int(memory_gib * GIB)
         self.prefixes = PrefixModel(model, max_bytes=budget // 3, plain=plain)
         shapes = self.prefixes.store.shapes
@@ -77,6 +80,7 @@ class Engine:
                 self._admit()
                 if len(self.table) and self._grow():
                     self._advance()
+                    self._recover()
             except (MemoryError, RuntimeError) as error:
                 if not _out_of_memory(error):
                     raise
@@ -230,14 +234,23 @@ class Engine:
         order = np.argsort(self.table["serial"])[-count:]
         rows = [self.table.rows[at] for at in order.tolist()]
         for at, row in zip(order.tolist(), rows, strict=True):
-            row.tokens, row.logprobs = self.table.written(at)
+            row.tokens, row.logprobs, row.confidences = self.table.written(at)
         if save:
             self._save(order)
         self.waiting.extendleft(reversed(rows))
         self._drop(np.sort(order))
 
+    def _recover(self) -> None:
+        """Let more rows run again when memory has sufficed for a while."""
+        if self.max_rows < self._allowed:
+            self._calm += 1
+            if self._calm >= self._patience:
+                self.max_rows, self._calm, self._raised = min(self._allowed, 2 * self.max_rows), 0, True
+
     def _halve(self, error: BaseException) -> None:
-        """After running out of memory: half of the rows wait, and no more than the rest will run at once."""
+        """After running out of memory: half of the rows wait, and for a while no more than the rest run at once."""
+        self._patience *= 2 if self._raised else 1
+        self._calm, self._raised = 0, False
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         active = len(self.table)
@@ -262,7 +275,10 @@ class Engine:
         uniform = torch.from_numpy(uniforms(table.seeds, table["length"])).to(device)
         temperature, top_k, top_p, min_p = (torch.from_numpy(values.copy()).to(device) for values in table.filters)
         tokens, logprobs = draw(logits, Filters(temperature, top_k.long(), top_p, min_p), uniform)
-        table.append(tokens.cpu().numpy(), logprobs.float().cpu().numpy())
+        sure = None
+        if table["confidence"].any():
+            sure = confidences(logits, torch.from_numpy(table["confidence"].copy()).to(device)).cpu().numpy()
+        table.append(tokens.cpu().numpy(), logprobs.float().cpu().numpy(), sure)
         ended = self._watch[table["ends"], table["token"]] | (table["new"] >= table["limit"])
         self._finish(np.flatnonzero(ended))
 
@@ -281,23 +297,39 @@ class Engine:
 
     def _ended(self, index: int) -> Step | None:
         row = self.table.rows[index]
-        tokens, logprobs = self.table.written(index)
-        stopped, full = tokens[-1] in row.ends.eos, len(tokens) >= row.limit
-        text = self.vocabulary.text(row.before, tokens, final=stopped)
+        written = self.table.written(index)
+        tokens = written[0]
+        stopped, full, tail = tokens[-1] in row.ends.eos, len(tokens) >= row.limit, 0
+        text = self.vocabulary.text(row.before, tokens)
         end = ending(row.ends, row.earlier, text)
         if end is not None and end[0] is Finish.STOP:
             finish, text = end
+            tail = self.vocabulary.tail(row.before, tokens, text)
         elif stopped:
-            finish = Finish.STOP
+            finish, tail = Finish.STOP, 1
         elif full:
             finish = row.at_limit
         elif end is not None:
             finish = Finish.STEP
         else:
             return None
-        if finish is Finish.LENGTH:
-            text = self.vocabulary.text(row.before, tokens, final=True)
-        return Step(text, tuple(tokens), tuple(logprobs), finish, row.prefilled)
+        return row.step(written, text, finish, tail)
+
+    def so_far(self, rows: Sequence[Row]) -> dict[int, Step]:
+        """What those of `rows` that are not done have, as CANCELLED steps by the row's `id`."""
+        at = {id(row): index for index, row in enumerate(self.table.rows)}
+        waiting = {id(row) for row in self.waiting}
+        found: dict[int, Step] = {}
+        for row in rows:
+            if id(row) in at:
+                written = self.table.written(at[id(row)])
+            elif id(row) in waiting:
+                written = (row.tokens, row.logprobs, row.confidences)
+            else:
+                continue
+            text = self.vocabulary.text(row.before, written[0])
+            found[id(row)] = row.step(written, text, Finish.CANCELLED)
+        return found
 
     def _save(self, rows: Index) -> None:
         """Leave the keys and values of these running rows in the prefix cache."""

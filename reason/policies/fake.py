@@ -190,7 +190,7 @@ class FakePolicy:
         whole, _, begun = text.rpartition("\n")
         options = self.lines(question, whole + "\n" if whole else "")
         going = [(line[len(begun) :], odds) for line, odds in options if line.startswith(begun)]
-        return going or [("\n" if begun and options else "", 1.0)]
+        return going or [("\n" if begun else "", 1.0)]
 
     def _line(self, question: str, text: str, sampling: Sampling, draw: random.Random) -> tuple[str, list[_Chance]]:
         """The rest of the current line and its bytes' chances."""

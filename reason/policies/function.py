@@ -1,9 +1,10 @@
 """Any function text -> text as a policy: a server's client, another library, a person.
 
 The function is given the prompt and, where it can continue partial answers, the text so far; what it returns is the
-rest of the solution, of which an extension to the next step keeps one step. Sampling is the function's own affair: a
-run's temperature and seeds do not reach it, so it must itself answer differently each time for a strategy that samples.
-Text is counted at four characters a token (`reason.budget.estimate_tokens`) and cut where it passes its limit.
+rest of the solution, of which an extension to the next step keeps one step and a span its tokens. Sampling is the
+function's own affair: a run's temperature and seeds do not reach it, so it must itself answer differently each time for
+a strategy that samples. Text is counted at four characters a token (`reason.budget.estimate_tokens`) and cut where it
+passes its limit.
 """
 
 from __future__ import annotations
@@ -97,8 +98,9 @@ class FunctionPolicy:
             end = _step_end(text, sampling.step_end or self._step_end)
             if text[end:].strip():
                 text, finish = text[:end], Finish.STEP
-            if sampling.max_step_tokens < limit and len(text) > sampling.max_step_tokens * CHARACTERS_PER_TOKEN:
-                return Step(text[: sampling.max_step_tokens * CHARACTERS_PER_TOKEN])
+        most = sampling.max_step_tokens
+        if sampling.until is not Until.END and most < limit and len(text) > most * CHARACTERS_PER_TOKEN:
+            return Step(text[: most * CHARACTERS_PER_TOKEN])
         if len(text) > limit * CHARACTERS_PER_TOKEN:
             return Step(text[: limit * CHARACTERS_PER_TOKEN], finish=Finish.LENGTH)
         return Step(text, finish=finish)

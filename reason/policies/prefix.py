@@ -136,7 +136,7 @@ class PrefixModel:
             missing = tokens[length:]
             self.tree.lock(node)
             try:
-                if not len(missing) or not self._make_room(len(missing)):
+                if not len(missing) or not self.make_room(len(missing)):
                     return None
                 slots = self.store.take(len(missing))
                 leaf = self.tree.insert(node, inside, missing, slots)
@@ -144,6 +144,13 @@ class PrefixModel:
                 return Held(leaf, slots, len(missing))
             finally:
                 self.tree.unlock(node)
+
+    def make_room(self, need: int) -> bool:
+        """Whether so many slots can be taken, after dropping what is least recently used."""
+        short = need - self.store.available
+        if short > 0:
+            self.store.give(self.tree.evict(max(short, self.store.max_slots // 16)))
+        return need <= self.store.available
 
     def clear(self) -> None:
         """Forget every prefix that is not held."""
@@ -174,7 +181,7 @@ class PrefixModel:
             node, inside, length = self.tree.match(tokens)
             missing = len(tokens) - length
             self.tree.lock(node)
-            if missing and not self._make_room(missing):
+            if missing and not self.make_room(missing):
                 self.tree.unlock(node)
                 if held:
                     break
@@ -199,12 +206,6 @@ class PrefixModel:
             held.append(Held(node, prefix, missing))
             starts.append(start)
         return held, jobs, starts
-
-    def _make_room(self, need: int) -> bool:
-        short = need - self.store.available
-        if short > 0:
-            self.store.give(self.tree.evict(max(short, self.store.max_slots // 16)))
-        return need <= self.store.available
 
     def _compute(self, jobs: list[_Job], held: list[Held], *, keep_hidden: bool) -> _Fresh:
         fresh = _Fresh(self.store.capacity, self._width, self.store.device)

@@ -13,8 +13,11 @@ from reason.policies.pools import Index
 from reason.policies.vocabulary import Ends
 from reason.types import Finish, Sampling, Step
 
-_FIELDS = ("token", "position", "length", "new", "limit", "group", "ends", "serial")
+_FIELDS = ("token", "position", "length", "new", "limit", "group", "ends", "serial", "confidence")
 _FIRST_WIDTH = 64
+
+Written = tuple[list[int], list[float], list[float]]
+"""New tokens, their log-probabilities, and their confidences or none."""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,7 +31,7 @@ class Row:
         earlier: The path's text so far.
         done: Called once with the step.
         gone: Nobody waits for it any more.
-        tokens, logprobs: New ones, while it is not in the batch.
+        tokens, logprobs, confidences: New ones, while it is not in the batch.
         prefilled: Tokens computed to admit it.
     """
 
@@ -45,6 +48,7 @@ class Row:
     gone: bool = False
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    confidences: list[float] = field(default_factory=list)
     prefilled: int = 0
 
     @property
@@ -57,6 +61,11 @@ class Row:
         if not self.own:
             return self.prompt[:-1]
         return np.concatenate([self.prompt, np.array([*self.before, *self.tokens], dtype=np.int64)])[:-1]
+
+    def step(self, written: Written, text: str, finish: Finish, tail: int = 0) -> Step:
+        """The step that this row came to."""
+        tokens, logprobs, sure = written
+        return Step(text, tuple(tokens), tuple(logprobs), finish, self.prefilled, None, tuple(sure), tail)
 
     def last(self) -> int:
         """The token that is fed next."""
@@ -71,13 +80,13 @@ class Table:
 
     Attributes:
         rows: The rows themselves.
-        tokens, logprobs: New ones, [rows, width].
+        tokens, logprobs, confidences: New ones, [rows, width].
         seeds: [rows].
         filters: [4, rows]: temperature, top_k, top_p, min_p.
 
     The columns, each [rows], are read and replaced with `table[name]`: the `token` that is fed next and its
     `position`, the `length` of what is stored after the prompt, the number of `new` tokens and their `limit`, the
-    `group`, which `ends` apply, and a `serial` number that grows with each admission.
+    `group`, which `ends` apply, a `serial` number that grows with each admission, and whose `confidence` is wanted.
     """
 
     def __init__(self) -> None:
@@ -87,6 +96,7 @@ class Table:
         self._filters = np.zeros((4, 0), dtype=np.float32)
         self._tokens = np.zeros((0, _FIRST_WIDTH), dtype=np.int64)
         self._logprobs = np.zeros((0, _FIRST_WIDTH), dtype=np.float32)
+        self._confidences = np.zeros((0, _FIRST_WIDTH), dtype=np.float32)
         self._serial = 0
 
     def __len__(self) -> int:
@@ -118,38 +128,48 @@ class Table:
             position = len(row.prompt) + row.own - 1
             self._serial += 1
             new = len(row.tokens)
-            values[:, at] = (row.last(), position, row.own, new, row.limit, group, end, self._serial)
+            wanted = row.sampling.confidence
+            values[:, at] = (row.last(), position, row.own, new, row.limit, group, end, self._serial, wanted)
             if new:
                 self._tokens[first + at, :new] = row.tokens
                 self._logprobs[first + at, :new] = row.logprobs
+                if wanted:
+                    self._confidences[first + at, :new] = row.confidences
         for name, column in zip(_FIELDS, values, strict=True):
             self._columns[name][first:count] = column
         self._seeds[first:count] = np.array([row.seed % 2**64 for row in rows], dtype=np.uint64)
         settings = [(s.temperature, s.top_k, s.top_p, s.min_p) for s in (row.sampling for row in rows)]
         self._filters[:, first:count] = np.array(settings, dtype=np.float32).T
 
-    def append(self, tokens: NDArray[np.int64], logprobs: NDArray[np.float32]) -> None:
-        """One new token for every row."""
+    def append(
+        self, tokens: NDArray[np.int64], logprobs: NDArray[np.float32], confidences: NDArray[np.float32] | None = None
+    ) -> None:
+        """One new token for every row; confidences where any row wants them."""
         count, new = len(self.rows), self["new"]
         self._reserve(count, int(new.max()) + 1)
         at = np.arange(count)
         self._tokens[at, new] = tokens
         self._logprobs[at, new] = logprobs
+        if confidences is not None:
+            self._confidences[at, new] = confidences
         self._columns["token"][:count] = tokens
         for name in ("new", "length", "position"):
             self._columns[name][:count] += 1
 
-    def written(self, index: int) -> tuple[list[int], list[float]]:
-        """New tokens of a row and their log-probabilities."""
+    def written(self, index: int) -> Written:
+        """New tokens of a row, their log-probabilities, and their confidences if it wants them."""
         new = int(self._columns["new"][index])
-        return self._tokens[index, :new].tolist(), self._logprobs[index, :new].tolist()
+        wanted = new if self._columns["confidence"][index] else 0
+        confidences = self._confidences[index, :wanted].tolist()
+        return self._tokens[index, :new].tolist(), self._logprobs[index, :new].tolist(), confidences
 
     def drop(self, holes: Index, movers: Index, left: int) -> None:
         """Move rows into holes and keep the first `left`."""
         for hole, mover in zip(holes.tolist(), movers.tolist(), strict=True):
             self.rows[hole] = self.rows[mover]
         del self.rows[left:]
-        arrays: list[NDArray[Any]] = [*self._columns.values(), self._seeds, self._tokens, self._logprobs]
+        written = (self._tokens, self._logprobs, self._confidences)
+        arrays: list[NDArray[Any]] = [*self._columns.values(), self._seeds, *written]
         for array in arrays:
             array[holes] = array[movers]
         self._filters[:, holes] = self._filters[:, movers]
@@ -170,6 +190,7 @@ class Table:
         self._filters = _grown(self._filters, (4, rows))
         self._tokens = _grown(self._tokens, (rows, width))
         self._logprobs = _grown(self._logprobs, (rows, width))
+        self._confidences = _grown(self._confidences, (rows, width))
 
 
 def _grown(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

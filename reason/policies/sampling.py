@@ -93,6 +93,33 @@ def draw(logits: Tensor, filters: Filters, uniform: Tensor) -> tuple[Tensor, Ten
     return tokens, chosen - logits.logsumexp(-1)
 
 
+def confidences(logits: Tensor, counts: Tensor) -> Tensor:
+    """How sure the model is at each row's place, in nats: the more, the surer.
+
+    Args:
+        logits: [rows, vocab], untempered.
+        counts: [rows] how many of the most likely tokens count; 0 for none, -1 for the whole vocabulary.
+
+    Returns:
+        [rows] minus the mean log-probability of those tokens; 0 where none count.
+    """
+    rows, vocab = logits.shape
+    chunk = max(1, _CHUNK_ELEMENTS // vocab)
+    if rows > chunk:
+        return torch.cat([confidences(logits[i : i + chunk], counts[i : i + chunk]) for i in range(0, rows, chunk)])
+    found, logits = torch.zeros(rows, device=logits.device), logits.float()
+    total = logits.logsumexp(-1)
+    everything = (counts < 0) | (counts >= vocab)
+    if bool(everything.any()):
+        found = torch.where(everything, total - logits.mean(-1), found)
+    some = (counts > 0) & ~everything
+    if bool(some.any()):
+        most = torch.where(some, counts, 1)
+        sums = logits.topk(int(most.max()), dim=-1).values.cumsum(-1)
+        found = torch.where(some, total - sums.gather(1, most[:, None] - 1)[:, 0] / most, found)
+    return found
+
+
 def _inverse(tempered: Tensor, filters: Filters, uniform: Tensor) -> Tensor:
     limited = (filters.top_k > 0) | (filters.top_p < 1) | (filters.min_p > 0)
     probs = tempered.softmax(-1)

@@ -7,8 +7,8 @@ time and lets other tasks run in between. Finished rows resolve at once; cancell
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -18,18 +18,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
+from reason.policies.encoding import Encoder
 from reason.policies.engine import Engine
+from reason.policies.likelihood import likelihoods
+from reason.policies.loading import dtype_of, eos_tokens, load_model, logit_width
 from reason.policies.memory import default_memory_gib
 from reason.policies.rows import Row
-from reason.policies.tokenizer import load_tokenizer
 from reason.policies.vocabulary import Vocabulary
 from reason.prompts import Prompt, default_prompt
 from reason.types import BackendError, Capabilities, Finish, Path, Problem, Sampling, Step, Until, UsageError
 
-_PROMPTS_KEPT = 4096
 _TURNS_AFTER_LANDING = 16
+_CHOICE_PATHS = 64
 
 
 @dataclass(slots=True, eq=False)
@@ -86,13 +88,12 @@ class TransformersPolicy:
         self.prompt = default_prompt(tokenizer) if prompt is None else prompt
         config = model.config.get_text_config()
         self.context: int | None = getattr(config, "max_position_embeddings", None)
-        self.vocabulary = Vocabulary(tokenizer, _logit_width(model), _eos(model, tokenizer))
+        self.vocabulary = Vocabulary(tokenizer, logit_width(model), eos_tokens(model, tokenizer))
         memory = default_memory_gib(model.device) if memory_gib is None else memory_gib
         self.engine = Engine(model, self.vocabulary, memory_gib=memory, max_rows=max_rows, plain=plain_attention)
         self._parameters = sum(weights.numel() for weights in model.parameters())
         self._name = name or str(getattr(config, "_name_or_path", "") or type(model).__name__)
-        self._prompts: OrderedDict[str, tuple[int, NDArray[np.int64]]] = OrderedDict()
-        self._keys = 0
+        self.encoder = Encoder(tokenizer, self.prompt, self.context)
         self._calls: set[_Call] = set()
         self._pumps: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
         self._lock = threading.RLock()
@@ -120,8 +121,8 @@ class TransformersPolicy:
             UsageError: Nothing loadable is there.
         """
         place = torch.device(device if device is not None else ("cuda" if torch.cuda.is_available() else "cpu"))
-        kind = _dtype(dtype, place)
-        model, tokenizer = _load(str(path), kind, trust_remote_code)
+        kind = dtype_of(dtype, place)
+        model, tokenizer = load_model(str(path), kind, trust_remote_code)
         directory = path if FilePath(path).is_dir() else None
         settings.setdefault("prompt", default_prompt(tokenizer, directory))
         settings.setdefault("name", FilePath(path).name if directory else str(path))
@@ -129,7 +130,7 @@ class TransformersPolicy:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Partial answers, token ids and log-probabilities, with the model's size and context."""
+        """Partial answers, token ids, log-probabilities and confidences, with the model's size and context."""
         return Capabilities(
             name=self._name,
             partial=True,
@@ -137,17 +138,23 @@ class TransformersPolicy:
             logprobs=True,
             parameters=self._parameters,
             context=self.context,
+            confidences=True,
         )
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of forced text."""
+        return len(self.encoder.text(text))
 
     def prompt_tokens(self, problem: Problem) -> int:
         """Tokens of the problem's prompt, so that a budget of FLOPs can allow for its prefill."""
-        return len(self._rendered(problem.question)[1])
+        return len(self.encoder.prompt(problem.question)[1])
 
     async def extend(self, paths: Sequence[Path], sampling: Sampling) -> list[Step]:
         """One continuation per path, same order and length.
 
         A step that reaches `max_step_tokens` ends as STEP, so that long lines are searched in spans; LENGTH means
-        that the whole solution has reached `max_tokens` or the context.
+        that the whole solution has reached `max_tokens` or the context. A limit may fall inside a character of
+        several tokens: its text then belongs to the step that completes it, and is left out where none does.
 
         Raises:
             UsageError: A question does not fit the context, a path is finished, or a setting is out of range.
@@ -158,25 +165,56 @@ class TransformersPolicy:
             steps[index] = step
         return [step for step in steps if step is not None]
 
-    async def stream(self, paths: Sequence[Path], sampling: Sampling) -> AsyncIterator[tuple[int, Step]]:
-        """As `extend`, yielding (index, step) as they land. Leaving the iteration cancels the rest."""
+    async def choices(self, paths: Sequence[Path], options: Sequence[str]) -> list[tuple[float, ...]]:
+        """Natural-log probability of each option as the continuation of each path, for every path in order.
+
+        Options are tokenised by themselves (give " Yes" its space). NaN where a path does not fit the context with it.
+        """
+        tokens = [self.encoder.text(option) for option in options]
+        found: list[tuple[float, ...]] = []
+        for start in range(0, len(paths), _CHOICE_PATHS):
+            with self._lock:
+                found += self._choices(paths[start : start + _CHOICE_PATHS], tokens)
+            await asyncio.sleep(0)
+        return found
+
+    def _choices(self, paths: Sequence[Path], options: Sequence[Sequence[int]]) -> list[tuple[float, ...]]:
+        longest = max(map(len, options), default=0)
+        sequences: list[NDArray[np.int64] | None] = []
+        for path in paths:
+            prompt = self.encoder.prompt(path.problem.question, fitting=False)[1]
+            sequence = np.concatenate([prompt, np.array(self.encoder.path(path), dtype=np.int64)])
+            fits = self.context is None or len(sequence) + longest <= self.context
+            sequences.append(sequence if fits else None)
+        fitting = [sequence for sequence in sequences if sequence is not None]
+        found = iter(likelihoods(self.model, self.engine.prefixes, fitting, options))
+        unknown = (math.nan,) * len(options)
+        return [unknown if sequence is None else next(found) for sequence in sequences]
+
+    async def stream(
+        self, paths: Sequence[Path], sampling: Sampling, unfinished: dict[int, Step] | None = None
+    ) -> AsyncIterator[tuple[int, Step]]:
+        """As `extend`, yielding (index, step) as they land.
+
+        Leaving the iteration cancels the rest, which leave what they have in `unfinished`, by index.
+        """
         _check(sampling)
         loop = asyncio.get_running_loop()
         call = _Call(loop)
-        rows: list[Row] = []
+        rows: dict[int, Row] = {}
         ready: list[tuple[int, Step]] = []
         for index, path in enumerate(paths):
             row = self._row(path, sampling, call, index)
             if row.limit <= 0:
                 ready.append((index, Step("", finish=Finish.LENGTH)))
             else:
-                rows.append(row)
-        call.rows, call.left = rows, len(rows)
+                rows[index] = row
+        call.rows, call.left = list(rows.values()), len(rows)
         try:
             with self._lock:
                 if rows:
                     self._calls.add(call)
-                    self.engine.waiting.extend(rows)
+                    self.engine.waiting.extend(call.rows)
                     self._start(loop)
             for item in ready:
                 yield item
@@ -186,9 +224,22 @@ class TransformersPolicy:
                     raise landed
                 yield landed
         finally:
-            for row in rows:
-                row.gone = True
-            self._calls.discard(call)
+            with self._lock:
+                if unfinished is not None:
+                    unfinished.update(self._unfinished(call, rows))
+                for row in call.rows:
+                    row.gone = True
+                self._calls.discard(call)
+
+    def _unfinished(self, call: _Call, rows: dict[int, Row]) -> dict[int, Step]:
+        """What the rows of a call that is left early have, those included that landed and were not waited for."""
+        known = self.engine.so_far(call.rows)
+        found = {index: known[id(row)] for index, row in rows.items() if id(row) in known}
+        while not call.landed.empty():
+            landed = call.landed.get_nowait()
+            if isinstance(landed, tuple):
+                found[landed[0]] = landed[1]
+        return found
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         for other in [other for other in self._pumps if other.is_closed()]:
@@ -227,16 +278,17 @@ class TransformersPolicy:
     def _row(self, path: Path, sampling: Sampling, call: _Call, index: int) -> Row:
         if not path.open:
             raise UsageError(f"a path that ended as {path.finish.value!r} cannot be extended; extend open paths only")
-        key, prompt = self._rendered(path.problem.question)
-        before = self._path_tokens(path)
+        key, prompt = self.encoder.prompt(path.problem.question)
+        before = self.encoder.path(path)
         stepwise = sampling.until is Until.STEP
+        bounded = sampling.until is not Until.END
         step_end = (sampling.step_end or self.prompt.step_end) if stepwise else ()
         stop = tuple(dict.fromkeys((*self.prompt.stop, *sampling.stop)))
         room = sampling.max_tokens - len(before)
         if self.context is not None:
             room = min(room, self.context - len(prompt) - len(before))
         limit, at_limit = room, Finish.LENGTH
-        if stepwise and sampling.max_step_tokens < room:
+        if bounded and sampling.max_step_tokens < room:
             limit, at_limit = sampling.max_step_tokens, Finish.STEP
         return Row(
             prompt=prompt,
@@ -251,34 +303,6 @@ class TransformersPolicy:
             done=lambda step: call.land((index, step)),
         )
 
-    def _rendered(self, question: str) -> tuple[int, NDArray[np.int64]]:
-        """A key and the tokens of the prompt; equal keys mean equal tokens."""
-        if question in self._prompts:
-            self._prompts.move_to_end(question)
-            return self._prompts[question]
-        tokens = np.array(self.prompt.render(question, self.tokenizer), dtype=np.int64)
-        if not len(tokens):
-            raise UsageError("the prompt renders to no tokens; give the template some text around {question}")
-        if self.context is not None and len(tokens) >= self.context:
-            raise UsageError(
-                f"the question takes {len(tokens)} tokens with its prompt, but the model's context is {self.context}; "
-                "shorten the question or the prompt, or use a model with a longer context"
-            )
-        self._keys += 1
-        self._prompts[question] = (self._keys, tokens)
-        if len(self._prompts) > _PROMPTS_KEPT:
-            self._prompts.popitem(last=False)
-        return self._prompts[question]
-
-    def _path_tokens(self, path: Path) -> tuple[int, ...]:
-        """The path's sampled tokens; text that came without tokens (another backend's) is tokenised."""
-        if all(step.token_ids or not step.text for step in path.steps):
-            return path.token_ids
-        tokens: list[int] = []
-        for step in path.steps:
-            tokens += step.token_ids or self.tokenizer.encode(step.text, add_special_tokens=False)
-        return tuple(tokens)
-
 
 def _check(sampling: Sampling) -> None:
     checks = (
@@ -288,60 +312,9 @@ def _check(sampling: Sampling) -> None:
         (0 <= sampling.min_p <= 1, f"min_p is {sampling.min_p}; it must be between 0 (off) and 1"),
         (sampling.max_tokens >= 1, f"max_tokens is {sampling.max_tokens}; it must be at least 1"),
         (sampling.max_step_tokens >= 1, f"max_step_tokens is {sampling.max_step_tokens}; it must be at least 1"),
+        (sampling.confidence >= -1, f"confidence is {sampling.confidence}; it must be 0 (off), above, or -1 (all)"),
         (all((*sampling.stop, *sampling.step_end)), "a stop or step_end string is empty; leave it out"),
     )
     for fine, message in checks:
         if not fine:
             raise UsageError(message)
-
-
-def _logit_width(model: PreTrainedModel) -> int:
-    head: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    weight = getattr(head, "weight", None)
-    return int(weight.shape[0]) if weight is not None else int(model.config.get_text_config().vocab_size)
-
-
-def _eos(model: PreTrainedModel, tokenizer: Any) -> set[int]:
-    """End-of-sequence tokens: the generation configuration's, the model's and the tokenizer's."""
-    found: set[int] = set()
-    generation = getattr(model, "generation_config", None)
-    for value in (
-        getattr(generation, "eos_token_id", None),
-        getattr(model.config, "eos_token_id", None),
-        getattr(tokenizer, "eos_token_id", None),
-    ):
-        if value is not None:
-            found.update(value if isinstance(value, list | tuple) else [value])
-    return found
-
-
-def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    if dtype is None:
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    if isinstance(dtype, torch.dtype):
-        return dtype
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if dtype not in known:
-        raise UsageError(f"dtype {dtype!r} is not known; choose one of {', '.join(known)}")
-    return known[dtype]
-
-
-def _load(path: str, dtype: torch.dtype, trust_remote_code: bool) -> tuple[PreTrainedModel, Any]:
-    looks_local = path.startswith((".", "/", "~")) or path.count("/") > 1 or "\\" in path
-    if looks_local and not FilePath(path).is_dir():
-        raise UsageError(f"there is no model directory {path!r}; pass a directory with config.json, or a hub id")
-    if FilePath(path).is_dir() and not (FilePath(path) / "config.json").is_file():
-        raise UsageError(f"{path!r} holds no config.json; pass a directory written by save_pretrained")
-    try:
-        AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
-        tokenizer = load_tokenizer(path, trust_remote_code=trust_remote_code)
-        model = AutoModelForCausalLM.from_pretrained(
-            path, dtype=dtype, use_safetensors=True, trust_remote_code=trust_remote_code
-        )
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UsageError(
-            f"no causal language model could be loaded from {path!r} ({first}); pass a directory with config.json, "
-            "safetensors weights and a tokenizer, or a hub id that this machine can reach"
-        ) from error
-    return model, tokenizer

@@ -62,19 +62,26 @@ class Vocabulary:
             self._ends[key] = Ends(step_end, stop, eos, watch)
         return self._ends[key]
 
-    def text(self, before: Sequence[int], tokens: Sequence[int], *, final: bool) -> str:
-        """What `tokens` add to the text of `before`; unless `final`, an incomplete last character waits."""
+    def text(self, before: Sequence[int], tokens: Sequence[int]) -> str:
+        """What `tokens` add to the text of `before`; an incomplete last character waits for the token that ends it."""
         if self.pieces is None:
-            return self._whole([*before, *tokens], final)[len(self._whole(before, False)) :]
+            return self._whole([*before, *tokens])[len(self._whole(before)) :]
         pieces = self.pieces
         tail = b"".join(pieces[token] for token in before[-16:])
         added = b"".join(pieces[token] for token in tokens)
-        return _decode(_pending(tail) + added, final)
+        return _decode(_pending(tail) + added)
 
-    def _whole(self, tokens: Sequence[int], final: bool) -> str:
+    def tail(self, before: Sequence[int], tokens: Sequence[int], kept: str) -> int:
+        """How many of the last `tokens` add nothing to `kept`, which their text begins with."""
+        size = len(tokens)
+        while size and len(self.text(before, tokens[: size - 1])) >= len(kept):
+            size -= 1
+        return len(tokens) - size
+
+    def _whole(self, tokens: Sequence[int]) -> str:
         shown = [token for token in tokens if token not in self.special]
         text: str = self.tokenizer.decode(shown, clean_up_tokenization_spaces=False) if shown else ""
-        return text if final else text.rstrip("\ufffd")
+        return text.rstrip("\ufffd")
 
 
 def ending(ends: Ends, earlier: str, text: str) -> tuple[Finish, str] | None:
@@ -107,8 +114,8 @@ def _may_complete(piece: bytes, end: bytes) -> bool:
     return bool(piece) and (end in piece or any(piece.startswith(end[i:]) for i in range(1, len(end))))
 
 
-def _decode(data: bytes, final: bool) -> str:
-    return codecs.getincrementaldecoder("utf-8")(errors="replace").decode(data, final)
+def _decode(data: bytes) -> str:
+    return codecs.getincrementaldecoder("utf-8")(errors="replace").decode(data)
 
 
 def _pending(data: bytes) -> bytes:
@@ -118,7 +125,7 @@ def _pending(data: bytes) -> bytes:
         if byte < 0x80:
             return b""
         if byte >= 0xC0:
-            return data[-size:] if _decode(data[-size:], False) == "" else b""
+            return data[-size:] if _decode(data[-size:]) == "" else b""
     return b""
 
 
