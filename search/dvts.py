@@ -8,16 +8,18 @@ Beeching, Tunstall and Rush (2024), "Scaling test-time compute with open models"
 4. the pool selects the answer once no subtree is left.
 
 Deviations: the reference's subtrees may begin with equal first steps; here a subtree takes the best of its steps that
-no other has taken, then the best that another one sampled and left, and only shares a step where there are fewer than
-subtrees (they part on the next level). The n % branch steps that n // branch even subtrees would leave are shared out.
-The reference answers with the last level's siblings only, and completes paths that are cut at its last level; here all
-solutions that were paid for are candidates and nothing is extended past its end. With a falling aggregation (min,
-product) and naive selection a subtree ends when the pool beats it. `refill` replaces subtrees that are done.
+no other has taken, then the best that another one sampled and left, and only shares a step, the one with the fewest
+subtrees, where there are not enough (they part on the next level). The n % branch steps that n // branch even subtrees
+would leave are shared out. The reference answers with the last level's siblings only, and completes paths that are cut
+at its last level; here all solutions that were paid for are candidates and nothing is extended past its end. With a
+falling aggregation (min, product) and naive selection a subtree ends when the pool beats it. `refill` replaces subtrees
+that are done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reason.search.beam import shares
@@ -126,30 +128,28 @@ def _grow(state: _State, families: Sequence[Sequence[Child]]) -> list[list[Entry
 
 def _descend(state: _State, grown: Sequence[Sequence[Entry]], diverse: bool) -> None:
     """Move each subtree to a step; drop those that are done or have none."""
+    taken: Counter[int] = Counter()
     chosen: list[Entry | None] = []
-    taken: set[int] = set()
-
-    def take(among: Sequence[Entry]) -> Entry | None:
-        step = next((entry for entry in among if not (diverse and entry.node in taken)), None)
-        if step is not None:
-            taken.add(step.node)
-        return step
-
     for family in grown:
-        chosen.append(take(family))
+        step = next((entry for entry in family if not (diverse and taken[entry.node])), None)
+        taken.update([step.node] if step else [])
+        chosen.append(step)
     for index, place in enumerate(state.subtrees):
-        if chosen[index] is None and grown[index]:
-            beside = [
-                entry
-                for other, family in zip(state.subtrees, grown, strict=True)
-                if other.node == place.node
-                for entry in family
-            ]
-            chosen[index] = take(sorted(beside, key=lambda entry: entry.rank)) or grown[index][0]
+        if chosen[index] is None:
+            pairs = zip(state.subtrees, grown, strict=True)
+            beside = [entry for other, family in pairs if other.node == place.node for entry in family]
+            step = chosen[index] = _least_taken(beside, taken)
+            taken.update([step.node] if step else [])
     state.subtrees = [entry for entry in chosen if entry is not None and entry.child.path.open]
     for entry in (entry for family in grown for entry in family):
-        if entry.child.path.open and entry.node not in taken:
+        if entry.child.path.open and not taken[entry.node]:
             state.tree.prune(entry.node)
+
+
+def _least_taken(entries: Sequence[Entry], taken: Mapping[int, int]) -> Entry | None:
+    """The best of the open steps that the fewest subtrees have taken, or of those that ended and none has."""
+    usable = [entry for entry in entries if entry.child.path.open or not taken[entry.node]]
+    return min(usable, key=lambda entry: (taken[entry.node], entry.rank), default=None)
 
 
 def _replace(state: _State, width: int, branch: int) -> None:
