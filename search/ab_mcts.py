@@ -33,6 +33,7 @@ from reason.search.beliefs import MODELS, Beliefs, Beta, Gaussian, Model
 from reason.search.children import Child, attach, judge_children, merge, sample_children, scored
 from reason.search.pool import Pool, Solution
 from reason.search.select import SELECTIONS, check_aggregate, complete_first, conclude, judge_unique
+from reason.search.simulate import open_leaves
 from reason.search.spending import Spending
 from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, number, one_of
 from reason.search.tree import Tree
@@ -156,7 +157,6 @@ class _State:
     tree: Tree
     beliefs: Beliefs
     spending: Spending
-    paths: dict[int, Path]
     random: Random
     pool: Pool = field(default_factory=Pool)
     known: dict[tuple[str, Finish], Score] = field(default_factory=dict)
@@ -185,7 +185,7 @@ class _State:
 def _run(problem: Problem, settings: Settings) -> SearchRun:
     tree = Tree(problem, virtual_loss=settings.virtual_loss, thrift=settings.thrift, whole=settings.unit is None)
     beliefs = Beliefs(tree, settings.model, settings.virtual_loss)
-    state = _State(problem, settings, tree, beliefs, Spending(settings.n), {0: Path(problem)}, Random(0))
+    state = _State(problem, settings, tree, beliefs, Spending(settings.n), Random(0))
     state.reseed([problem.id])
     while not state.cut and not state.decided():
         nodes = _select_wave(state)
@@ -242,7 +242,7 @@ def _select(state: _State) -> int:
 
 def _sample(state: _State, nodes: Sequence[int], counts: Sequence[int]) -> Generator[Work, Results, list[list[Child]]]:
     """The new children of each node, equal ones merged."""
-    parents = [state.paths[node] for node in nodes]
+    parents = [state.tree.path(node) for node in nodes]
     if state.settings.unit is not None:
         families, state.cut = yield from sample_children(parents, counts, state.settings.unit)
         for family in families:
@@ -295,18 +295,16 @@ def _add(state: _State, node: int, child: Child) -> int:
         again = state.settings.unit is None and (child.path.text, child.path.finish) in state.pool
         if again or tree.depth[at] >= state.settings.max_depth:
             tree.hold(at)
-        else:
-            state.paths[at] = child.path
     return at
 
 
 def _finish_best(state: _State) -> Generator[Work, Results, bool]:
     """Nothing is complete yet: take the best open path to its end; returns whether that gave a solution."""
-    leaves = _leaves(state)
+    leaves = open_leaves(state.tree)
     if state.settings.unit is None or not leaves:
         return False
     start = max(leaves, key=lambda node: (-math.inf if math.isnan(v := state.tree.value[node]) else v, -node))
-    [path] = yield from extend([state.paths[start]])
+    [path] = yield from extend([state.tree.path(start)])
     state.cut = path.finish is Finish.BUDGET
     [score] = yield from judge_unique([path], state.known)
     child = scored(Child(path), score, state.settings.aggregate)
@@ -316,16 +314,13 @@ def _finish_best(state: _State) -> Generator[Work, Results, bool]:
     return state.spending.solutions > 0
 
 
-def _leaves(state: _State) -> list[int]:
-    tree = state.tree
-    return [node for node in state.paths if tree.open[node] and tree.first_child[node] == NONE]
-
-
 def _conclude(state: _State) -> Outcome:
     solutions = state.pool.solutions()
     if not any(solution.candidate().answer for solution in solutions):
-        leaves = [node for node in _leaves(state) if node]
-        solutions += [Solution(Child(state.paths[node], value=state.tree.value[node]), [node], 1) for node in leaves]
+        leaves = [node for node in open_leaves(state.tree) if node]
+        solutions += [
+            Solution(Child(state.tree.path(node), value=state.tree.value[node]), [node], 1) for node in leaves
+        ]
     candidates = [solution.candidate() for solution in solutions]
     outcome = conclude(
         state.problem,

@@ -41,7 +41,7 @@ from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, number, 
 from reason.search.tree import Tree
 from reason.search.units import unit_of
 from reason.search.visits import by_visits
-from reason.types import Outcome, Path, Problem, UsageError
+from reason.types import Outcome, Problem, UsageError
 from reason.work import SearchRun
 
 VALUES = ("scorer", "rollout", "mixed", "agreement")
@@ -186,7 +186,7 @@ def check_widening(widening: tuple[float, float]) -> tuple[float, float]:
 
 def _run(problem: Problem, settings: Settings) -> SearchRun:
     tree = settings.tree(problem)
-    state = State(tree, settings, Spending(settings.n), {0: Path(problem)})
+    state = State(tree, settings, Spending(settings.n))
     while not state.cut and not decided(state):
         nodes, counts = _select_wave(state)
         if not nodes:
@@ -194,7 +194,7 @@ def _run(problem: Problem, settings: Settings) -> SearchRun:
             if state.spending.solutions or not (yield from finish_best(state)):
                 break
             continue
-        parents = [state.paths[node] for node in nodes]
+        parents = [tree.path(node) for node in nodes]
         families, state.cut = yield from sample_children(parents, counts, settings.unit)
         fresh = [without_known(state, node, family) for node, family in zip(nodes, families, strict=True)]
         values = yield from evaluate(state, nodes, fresh)
@@ -246,8 +246,8 @@ def _conclude(problem: Problem, state: State) -> Outcome:
     settings, tree = state.settings, state.tree
     solutions = state.pool.solutions()
     if not any(solution.candidate().answer for solution in solutions):
-        leaves = [node for node in open_leaves(state) if node]
-        solutions += [Solution(Child(state.paths[node], value=tree.value[node]), [node], 1) for node in leaves]
+        leaves = [node for node in open_leaves(tree) if node]
+        solutions += [Solution(Child(tree.path(node), value=tree.value[node]), [node], 1) for node in leaves]
     candidates = [solution.candidate() for solution in solutions]
     among = complete_first(candidates)
     weights: list[float] | None = None

@@ -42,11 +42,10 @@ def puct(tree: Tree, node: int, exploration: float, *, closed: bool = False, aga
         closed: Whether children that are closed and have a value take part.
         again: Whether to sample at the node again is a choice, if it is samplable.
     """
-    visits, virtual, loss, mass = tree.visits, tree.virtual, tree.virtual_loss, tree.mass
-    count, total = tree.values, tree.value_sum
+    visits, virtual, loss, mass, mean = tree.visits, tree.virtual, tree.virtual_loss, tree.mass, tree.mean
     is_open, sibling = tree.open, tree.next_sibling
     pull = exploration * math.sqrt(visits[node] + loss * virtual[node])
-    default = total[node] / count[node] if count[node] else 0.0
+    default = mean[node] if tree.values[node] else 0.0
     best, best_score, share = NONE, -math.inf, 1.0
     if again and tree.samplable[node]:
         fresh = tree.novelty(node)
@@ -57,24 +56,33 @@ def puct(tree: Tree, node: int, exploration: float, *, closed: bool = False, aga
     pull *= share / (tree.mass_below[node] or 1.0)
     child = tree.first_child[node]
     while child != NONE:
-        values = count[child]
-        if is_open[child] or (closed and values and not virtual[child]):
-            pending = loss * virtual[child]
-            mean = total[child] / (values + pending) if values else default / (1 + pending)
-            score = mean + pull * mass[child] / (1 + visits[child] + pending)
+        if is_open[child] or (closed and tree.values[child] and not virtual[child]):
+            pending = virtual[child]
+            if pending:
+                score = _with_pending(tree, child, loss * pending, default)
+                score += pull * mass[child] / (1 + visits[child] + loss * pending)
+            else:
+                score = mean[child]
+                score = (score if score == score else default) + pull * mass[child] / (1 + visits[child])
             if score > best_score:
                 best, best_score = child, score
         child = sibling[child]
     return best
 
 
+def _with_pending(tree: Tree, child: int, pending: float, default: float) -> float:
+    """The mean value of a child with selections in flight."""
+    values = tree.values[child]
+    return tree.value_sum[child] / (values + pending) if values else default / (1 + pending)
+
+
 def uct(tree: Tree, node: int, exploration: float, *, closed: bool = False, again: bool = True) -> int:
     """The same by UCT."""
     visits, virtual, loss = tree.visits, tree.virtual, tree.virtual_loss
-    count, total, own = tree.values, tree.value_sum, tree.value
+    count, own = tree.values, tree.value
     is_open, sibling = tree.open, tree.next_sibling
     log = math.log(1 + visits[node] + loss * virtual[node])
-    default = total[node] / count[node] if count[node] else 0.0
+    default = tree.mean[node] if count[node] else 0.0
     best, best_score = NONE, -math.inf
     if again and tree.samplable[node]:
         best = node
@@ -82,13 +90,11 @@ def uct(tree: Tree, node: int, exploration: float, *, closed: bool = False, agai
         best_score = tree.thrifty(tree.novelty(node)) * (tree.sample_value(node) + bonus)
     child = tree.first_child[node]
     while child != NONE:
-        values = count[child]
-        if is_open[child] or (closed and values and not virtual[child]):
+        if is_open[child] or (closed and count[child] and not virtual[child]):
             pending = loss * virtual[child]
-            mean = total[child] / (values + pending) if values else default / (1 + pending)
             plays = visits[child] + pending + (own[child] == own[child])
             if plays:
-                score = mean + exploration * math.sqrt(log / plays)
+                score = _with_pending(tree, child, pending, default) + exploration * math.sqrt(log / plays)
             else:
                 score = _BEFORE_ALL + tree.mass[child] if tree.first_play is None else tree.first_play
             if score > best_score:

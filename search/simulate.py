@@ -67,7 +67,6 @@ class State:
 
     Attributes:
         tree, settings, spending: What they say.
-        paths: The open paths by node.
         pool: The solutions found.
         known: Every judgement, by text and finish.
         tally: How often each answer was found; for agreement.
@@ -79,7 +78,6 @@ class State:
     tree: Tree
     settings: Settings
     spending: Spending
-    paths: dict[int, Path]
     pool: Pool = field(default_factory=Pool)
     known: dict[tuple[str, Finish], Score] = field(default_factory=dict)
     tally: dict[str, int] = field(default_factory=dict)
@@ -132,7 +130,6 @@ def _record(state: State, node: int, family: Sequence[Child]) -> tuple[float, in
         at = attach(state.tree, node, child)
         value = child.value
         if child.path.open and len(child.path.steps) < state.settings.max_depth:
-            state.paths[at] = child.path
             rank = (-math.inf if math.isnan(value) else value, child.mass)
             if start == NONE or rank > start_rank:
                 start, start_rank = at, rank
@@ -148,7 +145,9 @@ def _record(state: State, node: int, family: Sequence[Child]) -> tuple[float, in
 
 def roll_out(state: State, starts: Sequence[int]) -> Generator[Work, Results, dict[int, float]]:
     """Continue each node to the end once; the values by node."""
-    ends = yield from extend([state.paths[start] for start in starts], temperature=state.settings.rollout_temperature)
+    ends = yield from extend(
+        [state.tree.path(start) for start in starts], temperature=state.settings.rollout_temperature
+    )
     state.cut = state.cut or any(path.finish is Finish.BUDGET for path in ends)
     agreement = state.settings.value == "agreement"
     scores = [UNSCORED] * len(ends) if agreement else (yield from judge_unique(ends, state.known))
@@ -186,13 +185,14 @@ def _combine(settings: Settings, value: float, rolled: float) -> float:
 
 def finish_best(state: State) -> Generator[Work, Results, bool]:
     """Nothing is complete yet: take the best open path to its end; returns whether that gave a solution."""
-    leaves = sorted(open_leaves(state), key=lambda node: _rank(state.tree, node))
+    leaves = sorted(open_leaves(state.tree), key=lambda node: _rank(state.tree, node))
     yield from roll_out(state, leaves[:1])
     return state.spending.solutions > 0
 
 
-def open_leaves(state: State) -> list[int]:
-    return [node for node in state.paths if not state.tree.samples[node]]
+def open_leaves(tree: Tree) -> list[int]:
+    """Nodes that could be sampled at and never were."""
+    return [node for node in range(len(tree)) if tree.samplable[node] and not tree.samples[node]]
 
 
 def _rank(tree: Tree, node: int) -> tuple[bool, float, int]:

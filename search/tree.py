@@ -1,4 +1,4 @@
-"""The search tree: index-addressed, growing numpy arrays; selection, expansion and backpropagation linear in depth.
+"""The search tree: index-addressed, growing arrays; selection, expansion and backpropagation linear in depth.
 
 Node 0 is the root (the problem); every other node holds one step, so a walk from the root concatenates to exactly what
 was sampled. Children have greater indices than their parent and are chained in the order they were added.
@@ -40,7 +40,8 @@ class Tree(NodeArrays):
     Each field is an array over nodes, `tree.array("visits")` for instance:
 
     - parent, first_child, last_child, next_sibling: node indices, -1 for none; depth: steps from the root;
-    - visits: simulations that went through the node; values, value_sum: number and sum of the values they brought;
+    - visits: simulations that went through the node; values, value_sum, mean: number, sum and mean of the values they
+      brought;
     - value: the node's own scorer value, NaN if unscored; copies: how many equal samples were merged into it; mass: the
       sum of their length-normalised probabilities, its prior once divided by the parent's mass_below;
     - samples, singles: steps sampled below it, and those seen once; scored, scored_sum: their values' number and sum;
@@ -49,7 +50,6 @@ class Tree(NodeArrays):
 
     Args:
         problem: What the root stands for.
-        capacity: Nodes to allocate at first; doubled whenever full.
         virtual_loss: Value-0 visits that a selection in flight counts as.
         trust: Samples that a node's own value is worth when the value of sampling there again is estimated.
         thrift: The novelty at which that value is halved, since a repeated step brings nothing; 0: no discount.
@@ -66,7 +66,6 @@ class Tree(NodeArrays):
         self,
         problem: Problem,
         *,
-        capacity: int = 64,
         virtual_loss: float = 1.0,
         trust: float = 16.0,
         thrift: float = 0.05,
@@ -75,7 +74,7 @@ class Tree(NodeArrays):
         widening: tuple[float, float] | None = None,
         whole: bool = False,
     ) -> None:
-        super().__init__(capacity)
+        super().__init__()
         self.problem = problem
         self.virtual_loss = virtual_loss
         self.trust = trust
@@ -114,7 +113,7 @@ class Tree(NodeArrays):
         self.depth[node] = self.depth[parent] + 1
         self.mass[node], self.copies[node], self.value[node] = (0.0 if rollout else mass), copies, value
         if not math.isnan(value):
-            self.values[node], self.value_sum[node] = 1, value
+            self.values[node], self.value_sum[node], self.mean[node] = 1, value, value
         if self.first_child[parent] == NONE:
             self.first_child[parent] = node
         else:
@@ -124,7 +123,8 @@ class Tree(NodeArrays):
             self._count_sample(parent, mass, copies, value)
             self.singles[parent] += copies == 1
         if rollout or step.finish is not (Finish.STOP if self.whole else Finish.STEP):
-            self.samplable[node] = self.ways[node] = self.open[node] = 0
+            self.samplable[node] = self.open[node] = False
+            self.ways[node] = 0
         else:
             self._gain_way(parent)
         return node
@@ -167,8 +167,7 @@ class Tree(NodeArrays):
 
     def mean_value(self, node: int) -> float:
         """Q: the mean of the values seen at and below the node, NaN if none."""
-        count = self.values[node]
-        return self.value_sum[node] / count if count else math.nan
+        return self.mean[node]
 
     def select(self, exploration: float = 1.0) -> int:
         """Walk down to a node to sample at; NONE if nothing is open or all that is open waits for selections in flight.
@@ -258,13 +257,13 @@ class Tree(NodeArrays):
     def hold(self, node: int) -> None:
         """No step is sampled at the node until it is `released`."""
         if self.samplable[node]:
-            self.samplable[node] = 0
+            self.samplable[node] = False
             self._lose_way(node)
 
     def release(self, node: int) -> None:
         """Steps may be sampled at the node again."""
         if not self.samplable[node]:
-            self.samplable[node] = 1
+            self.samplable[node] = True
             self._gain_way(node)
 
     def backpropagate(self, node: int, value: float, *, selected: bool = True) -> None:
@@ -287,18 +286,19 @@ class Tree(NodeArrays):
         if not math.isnan(value):
             self.values[node] += 1
             self.value_sum[node] += value
+            self.mean[node] = self.value_sum[node] / self.values[node]
 
     def prune(self, node: int) -> None:
         """Close the node, and record that a beam dropped it."""
-        self.pruned[node] = 1
+        self.pruned[node] = True
         if self.open[node]:
-            self.open[node] = 0
+            self.open[node] = False
             self._lose_way(self.parent[node])
 
     def _gain_way(self, node: int) -> None:
         self.ways[node] += 1
         while not self.open[node]:
-            self.open[node] = 1
+            self.open[node] = True
             node = self.parent[node]
             if node == NONE:
                 return
@@ -309,7 +309,7 @@ class Tree(NodeArrays):
             self.ways[node] -= 1
             if self.ways[node] or not self.open[node]:
                 return
-            self.open[node] = 0
+            self.open[node] = False
             node = self.parent[node]
 
     def path(self, node: int) -> Path:
@@ -327,7 +327,7 @@ class Tree(NodeArrays):
     def choose(self, node: int) -> None:
         """Mark the path to the node as the answer's."""
         for at in self.lineage(node):
-            self.chosen[at] = 1
+            self.chosen[at] = True
 
     def to_dict(self) -> dict[str, Any]:
         """The tree as JSON data: the problem and one record per node; unknown numbers are None."""
@@ -352,9 +352,9 @@ class Tree(NodeArrays):
             "value": _known(self.value[node]),
             "mean_value": _known(self.mean_value(node)),
             "visits": self.visits[node],
-            "open": bool(self.open[node]),
+            "open": self.open[node],
             "pruned": bool(self.pruned[node]),
-            "chosen": bool(self.chosen[node]),
+            "chosen": self.chosen[node],
         }
 
     def to_networkx(self) -> nx.DiGraph[int]:

@@ -99,7 +99,7 @@ def test_a_wave_does_not_crowd_one_node(wave, branch, unit, seed):
 def test_beliefs_are_what_the_log_says(seed, unscored):
     """The paper's backup: GEN of the parent, CONT of every node further up, and each child's own record."""
     draw = random.Random(seed)
-    tree = Tree(PROBLEM, capacity=1)
+    tree = Tree(PROBLEM)
     beliefs = Beliefs(tree, Gaussian(), 0.0)
     log: list[tuple[int, float]] = []
     for index in range(40):

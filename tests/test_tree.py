@@ -151,7 +151,7 @@ values = st.one_of(st.just(math.nan), st.floats(0, 1).map(lambda value: round(va
 )
 def test_selects_and_counts_as_the_naive_tree(seed, rule, widening, first_play, exploration, wave, unscored, terminal):
     draw = random.Random(seed)
-    fast = Tree(PROBLEM, capacity=1, rule=rule, widening=widening, first_play=first_play)
+    fast = Tree(PROBLEM, rule=rule, widening=widening, first_play=first_play)
     slow = NaiveTree(rule, widening, first_play)
     for _ in range(12):
         nodes = []
@@ -311,7 +311,7 @@ def test_rollouts_are_no_samples():
 
 
 def test_arrays_grow_and_keep_what_they_hold():
-    tree = Tree(PROBLEM, capacity=1)
+    tree = Tree(PROBLEM)
     for index in range(100):
         tree.add(index, step(str(index)), value=index / 100)
     assert len(tree) == 101
