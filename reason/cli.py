@@ -15,8 +15,10 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 from rich.console import Console
 
+from reason.calibrate_command import calibrate
 from reason.types import MissingExtraError, Problem, ReasonError, Sampling, UsageError
 
 if TYPE_CHECKING:
@@ -42,10 +44,16 @@ Model = Annotated[
 Strategy = Annotated[
     str | None,
     typer.Option(
-        help="cot, self_consistency, best_of_n, weighted_best_of_n, beam, mcts, or module:function. "
+        help="{strategies}, compute_optimal=FILE, or module:function. "
         "Default: best_of_n with a scorer, else self_consistency.",
         rich_help_panel=SOLVING,
         metavar="NAME",
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="An option of the strategy, as often as needed.", rich_help_panel=SOLVING, metavar="KEY=VALUE"
     ),
 ]
 N = Annotated[int, typer.Option("--n", help="Budget in whole solutions.", rich_help_panel=SOLVING)]
@@ -77,11 +85,25 @@ Json = Annotated[bool, typer.Option("--json", help="The last line of the output 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
-@app.command()
+class NamesStrategies(typer.core.TyperCommand):
+    """A command whose help names the strategies, which are looked up when it is asked for."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from reason.search import STRATEGIES
+
+        for option in self.params:
+            text = getattr(option, "help", None)
+            if text and "{strategies}" in text:
+                option.help = text.replace("{strategies}", ", ".join(STRATEGIES))  # type: ignore[attr-defined]
+        super().format_help(ctx, formatter)
+
+
+@app.command(cls=NamesStrategies)
 def solve(
     question: Annotated[str, typer.Argument(help="What to solve; - reads it from standard input.")],
     model: Model = "bundled",
     strategy: Strategy = None,
+    set_: Set = None,
     n: N = 16,
     scorer: ScorerName = None,
     aggregate: Aggregate = None,
@@ -101,6 +123,7 @@ def solve(
     debug: Debug = False,
 ) -> None:
     """Answer one question, with its steps, their scores, the confidence and the cost."""
+    from reason.options import recorded
     from reason.resolve import setup
     from reason.show import json_line, outcome_json, print_outcome
 
@@ -110,7 +133,7 @@ def solve(
             "the question is empty: pass it as one argument, in quotes, or - to read it from standard input"
         )
     budget = _budget(budget_tokens, budget_scorer_tokens, budget_flops, budget_seconds)
-    chosen = setup(model=model, strategy=strategy, n=n, scorer=scorer, aggregate=aggregate)
+    chosen = setup(model=model, strategy=strategy, n=n, scorer=scorer, aggregate=aggregate, options=set_ or ())
     sampling = _sampling(chosen, temperature, top_p, top_k, min_p, max_tokens, max_step_tokens)
     problem = Problem("question", text.strip())
     _check_scorer(chosen, [problem])
@@ -132,14 +155,16 @@ def solve(
         print_outcome(Console(), outcome, tree=tree)
         return
     told = {"model": chosen.model, "strategy": chosen.strategy, "n": n, "scorer": chosen.scorer, "seed": seed}
+    told |= {"set": recorded(chosen.options)}
     print(json_line(told | outcome_json(outcome, tree=tree)))
 
 
-@app.command(name="eval")
+@app.command(name="eval", cls=NamesStrategies)
 def evaluate(
     task: Annotated[str, typer.Argument(help="word_problems, gsm8k, math500, or module:object.")],
     model: Model = "bundled",
     strategy: Strategy = None,
+    set_: Set = None,
     n: N = 16,
     scorer: ScorerName = None,
     aggregate: Aggregate = None,
@@ -166,6 +191,7 @@ def evaluate(
     """Measure a strategy on a task: accuracy with its 95 % interval, and what it cost."""
     from reason.evals.command import EvalCommand
     from reason.evals.tasks import load as load_task
+    from reason.options import recorded
     from reason.resolve import setup
 
     budget = _budget(budget_tokens, budget_scorer_tokens, budget_flops, budget_seconds)
@@ -173,10 +199,14 @@ def evaluate(
     if limit is not None and limit < 1:
         raise UsageError(f"limit is {limit}: pass --limit 1 or more, or leave it out for all problems")
     problems = found.load(limit=limit, seed=seed, data=data, split=split)
-    chosen = setup(model=model, strategy=strategy, n=n, scorer=scorer, aggregate=aggregate, task=found)
+    chosen = setup(
+        model=model, strategy=strategy, n=n, scorer=scorer, aggregate=aggregate, task=found, options=set_ or ()
+    )
     sampling = _sampling(chosen, temperature, top_p, top_k, min_p, max_tokens, max_step_tokens)
     _check_scorer(chosen, problems)
-    extra = {"limit": limit, "split": split, "data": data, "aggregate": aggregate}
+    extra: dict[str, Any] = {"limit": limit, "split": split, "data": data, "aggregate": aggregate}
+    if chosen.options:
+        extra["set"] = recorded(chosen.options)
     command = EvalCommand(found, problems, chosen, n, seed, sampling, budget, out, extra)
     raise typer.Exit(command.run(as_json=as_json))
 
@@ -194,6 +224,9 @@ def demo(
     from reason.evals.demo import run_demo
 
     raise typer.Exit(run_demo(out=out, limit=limit, n=n, seed=seed, as_json=as_json))
+
+
+app.command()(calibrate)
 
 
 def _budget(tokens: int | None, scorer_tokens: int | None, flops: float | None, seconds: float | None) -> Budget:

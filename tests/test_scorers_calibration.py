@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -46,7 +47,7 @@ def isotonic_by_force(values: Sequence[float], labels: Sequence[float]) -> dict[
                 blocks.append([])
             blocks[-1].append(i)
         means = [np.mean([label for i in block for label in groups[i]]) for block in blocks]
-        if any(right < left - 1e-12 for left, right in zip(means, means[1:], strict=False)):
+        if any(right < left - 1e-12 for left, right in pairwise(means)):
             continue
         fitted = [float(mean) for mean, block in zip(means, blocks, strict=True) for _ in block]
         error = sum((label - fitted[i]) ** 2 for i, group in enumerate(groups) for label in group)
