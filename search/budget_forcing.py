@@ -9,7 +9,7 @@ Deviations:
 
 - The paper takes the end back a fixed number of times; so does this, but with `least` only while the thinking is
   shorter than that.
-- "Wait" and the end of thinking begin a line of their own, unless white space stands before them.
+- "Wait" and the end of thinking begin a line of their own.
 - An end-of-sequence token inside the thinking counts as its end: the model is then asked for its answer all the same.
 - Models without a thinking phase (`end=""`): the end of the solution itself is taken back. If what follows fails or is
   cut short by a limit, the solution as it stood before stays.
@@ -175,7 +175,7 @@ def _close(chain: _Chain, path: Path, settings: _Settings) -> None:
 
 def _put(path: Path, text: str) -> Path:
     """The path reopened, with a text on a line of its own."""
-    gap = "" if not path.text or path.text[-1].isspace() else "\n"
+    gap = "" if path.text.endswith("\n") or not path.text else "\n"
     return path.reopened().forced(gap + text)
 
 

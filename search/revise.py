@@ -87,7 +87,7 @@ def revision(
     if select == "last" and hierarchical is False:
         raise UsageError("hierarchical=False with select='last': the last attempt is each chain's own; leave it out")
     scored = select in ("naive", "weighted")
-    levels = scored if hierarchical is None else bool(hierarchical)
+    levels = parallel > 1 and (scored if hierarchical is None else bool(hierarchical))
 
     def run(problem: Problem) -> SearchRun:
         chains = [Chain(n // parallel + (index < n % parallel)) for index in range(parallel)]
@@ -155,6 +155,8 @@ def _choose(
             winners += [index for index in members if candidates[index].answer][-1:]
         else:
             winners += _winner(choose(candidates, rule, among=members))
+    if len(chains) == 1:
+        return conclude(problem, candidates, rule, pick=winners[0] if winners else None, stopped=stopped)
     return conclude(problem, candidates, rule, among=winners or None, stopped=stopped)
 
 
