@@ -8,7 +8,9 @@ from reason.search.beam import beam
 from reason.search.best_first import best_first
 from reason.search.best_of_n import best_of_n, weighted_best_of_n
 from reason.search.budget_forcing import budget_forcing
+from reason.search.confidence_vote import confidence_vote, mean_logprob, self_certainty
 from reason.search.cot import cot
+from reason.search.deepconf import deepconf
 from reason.search.dvts import dvts
 from reason.search.lookahead import lookahead
 from reason.search.mcts import mcts
@@ -22,6 +24,7 @@ from reason.search.tree_of_thoughts import tree_of_thoughts
 
 
 def _one_chain(n: int) -> Strategy:
+    """One greedy chain of thought, whatever n."""
     at_least("n", n)
     return cot()
 
@@ -30,6 +33,10 @@ STRATEGIES: dict[str, Callable[[int], Strategy]] = {
     "cot": _one_chain,
     "self_consistency": self_consistency,
     "adaptive_consistency": adaptive_consistency,
+    "confidence_vote": confidence_vote,
+    "deepconf": deepconf,
+    "self_certainty": self_certainty,
+    "mean_logprob": mean_logprob,
     "best_of_n": best_of_n,
     "weighted_best_of_n": weighted_best_of_n,
     "beam": beam,
@@ -57,13 +64,17 @@ __all__ = [
     "best_first",
     "best_of_n",
     "budget_forcing",
+    "confidence_vote",
     "cot",
+    "deepconf",
     "dvts",
     "lookahead",
     "mcts",
+    "mean_logprob",
     "particle_gibbs",
     "particles",
     "revision",
+    "self_certainty",
     "self_consistency",
     "self_refine",
     "tree_of_thoughts",

@@ -154,7 +154,7 @@ def test_streaming_in_order_stops_where_waves_stop() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.permutations(range(9)), st.lists(st.sampled_from(["1", "2", "3", None]), min_size=9, max_size=9))
 def test_certain_while_streaming_never_changes_the_answer(order: list[int], answers: list[str | None]) -> None:
-    whole = [Step(f"Answer: {answer}" if answer else "?", finish=Finish.STOP) for answer in answers]
+    whole = [Step(f"Answer: {answer}" if answer else "so\nwell\n", finish=Finish.STOP) for answer in answers]
 
     def outcome(search: Strategy, stop_early: bool) -> Outcome:
         generator = search(PROBLEMS[0])
