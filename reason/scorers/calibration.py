@@ -225,7 +225,7 @@ class Bin:
 
 
 def reliability(values: Sequence[float] | Floats, labels: Sequence[float] | Floats, bins: int = BINS) -> list[Bin]:
-    """Bins of equal count by rising value; equal values are never split, so there may be fewer.
+    """Bins of equal count by rising value; values that agree to five places are never split, so there may be fewer.
 
     Raises:
         UsageError: No bins, or as `known_pairs`.
@@ -235,10 +235,11 @@ def reliability(values: Sequence[float] | Floats, labels: Sequence[float] | Floa
     scored, truth = known_pairs(values, labels)
     order = np.argsort(scored, kind="stable")
     scored, truth = scored[order], truth[order]
+    places = np.round(scored, 5)
     ends = [round(len(scored) * (i + 1) / bins) for i in range(bins)]
     found, start = [], 0
     for end in ends:
-        end = int(np.searchsorted(scored, scored[end - 1], "right")) if end else 0
+        end = int(np.searchsorted(places, places[end - 1], "right")) if end else 0
         if end > start:
             found.append(Bin(float(scored[start:end].mean()), float(truth[start:end].mean()), end - start))
             start = end
