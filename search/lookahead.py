@@ -13,8 +13,8 @@ Deviations: search-and-learn's lookahead rolls out and then judges the child its
 judged here. A rollout that ends is a solution and goes to the pool, since it was paid for. The greedy continuation of
 a path is generated once: rollouts of its descendants take it up where it passes through them, and with `reuse` the
 first step of it is one more child of a kept path, at no cost (it is what sampling would give most often). How many
-steps a level samples follows the share of them that turned out different, so that what merging saves on rollouts is
-spent. With a falling aggregation (min, product) and naive selection, paths whose own value the pool beats are dropped.
+steps a level samples follows what rollouts have cost so far, so that what merging and reuse save on them is spent. With
+a falling aggregation (min, product) and naive selection, paths whose own value the pool beats are dropped.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class _State:
         slots: Finished paths among the kept ones that still have to be found.
         known: Every judgement, by text and finish.
         greedy: The greedy next step of open paths, by text.
-        sampled, different: Steps sampled, and those that were no repetition.
+        sampled, ahead: Steps sampled, and generated in rollouts.
+        allowed: Steps that the levels so far might cost.
         cut: Whether the run's budget ended a step.
     """
 
@@ -55,7 +56,8 @@ class _State:
     known: dict[tuple[str, Finish], Score] = field(default_factory=dict)
     greedy: dict[str, Step] = field(default_factory=dict)
     sampled: int = 0
-    different: int = 0
+    ahead: int = 0
+    allowed: float = 0.0
     cut: bool = False
 
 
@@ -96,17 +98,18 @@ def lookahead(
     number("balance", balance)
     if branch > n:
         raise UsageError(f"branch={branch} with n={n}: branch may not exceed n; pass a larger n or branch={n}")
-    target = at_least("finish", max(n // (branch * (1 + depth)), 1) if finish is None else finish)
+    width = max(n // (branch * (1 + depth)), 1)
+    target = at_least("finish", width if finish is None else finish)
 
     def run(problem: Problem) -> SearchRun:
         state = _State(Tree(problem), target, [Entry(0, Child(Path(problem)))])
         for _ in range(max_steps):
             paths = [entry.child.path for entry in state.frontier]
-            total = max(_level_steps(state, n, depth), len(paths))
+            state.allowed += n * min(width, state.slots) / width
+            total = max(_level_steps(state, depth), len(paths))
             counts = shares(total, [entry.child.value for entry in state.frontier], balance)
             families, state.cut = yield from sample_children(paths, counts)
             state.sampled += total
-            state.different += sum(len(family) for family in families)
             if reuse:
                 families = [_with_greedy(state, *pair) for pair in zip(paths, families, strict=True)]
             judged = yield from _look_ahead(state, families, 0 if state.cut else depth, aggregate)
@@ -119,10 +122,10 @@ def lookahead(
     return Strategy("lookahead", run, frozenset({SCORER, PARTIAL}))
 
 
-def _level_steps(state: _State, n: int, depth: int) -> int:
-    """Steps to sample so that they and the rollouts of the different ones cost n."""
-    share = (state.different + 1) / (state.sampled + 1)
-    return max(int(n / (1 + depth * share) + 1e-9), 1)
+def _level_steps(state: _State, depth: int) -> int:
+    """Steps to sample so that they and their rollouts cost what is allowed."""
+    rollout = (state.ahead + depth) / (state.sampled + 1)
+    return max(int((state.allowed - state.sampled - state.ahead) / (1 + rollout) + 1e-9), 1)
 
 
 def _with_greedy(state: _State, path: Path, family: Sequence[Child]) -> list[Child]:
@@ -146,6 +149,7 @@ def _look_ahead(
     for _ in range(depth):
         unknown = {leaf.text: leaf for leaf in leaves if leaf.open and leaf.text not in state.greedy}
         ahead = yield from extend(list(unknown.values()), Until.STEP, temperature=0.0)
+        state.ahead += len(ahead)
         for text, path in zip(unknown, ahead, strict=True):
             if path.finish is Finish.BUDGET:
                 state.cut = True

@@ -11,14 +11,14 @@ from recording import optimum, recorder
 
 from reason.policies.fake import FakeScorer, fake_problems
 from reason.search import STRATEGIES, dvts
-from reason.types import Finish, Path, Step, UsageError
+from reason.types import Finish, Path, Score, Step, UsageError
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_one_subtree_for_every_first_step_and_enough_samples_finds_the_greedy_optimum(seed):
     problem = fake_problems(1, terms=4, seed=seed)[0]
     record = recorder(0.4, noise=0.9, seed=seed)
-    outcome = record.solve(dvts(120, 40), problem)
+    outcome = record.solve(dvts(120, 40, slack=0), problem)
     greedy = []
     for line, _ in record.policy.lines(problem.question):
         text = line
@@ -38,7 +38,7 @@ def test_enough_subtrees_find_the_optimum():
     problem = fake_problems(1, terms=3)[0]
     record = recorder(0.4, noise=0.9, seed=3)
     best, value = optimum(record.policy, record.scorer, problem)
-    outcome = record.solve(dvts(12 * 20, 20), problem)
+    outcome = record.solve(dvts(12 * 20, 20, slack=0), problem)
     assert outcome.path.text == best
     assert max(candidate.score for candidate in outcome.candidates) == value
     assert len(outcome.candidates) == 9
@@ -51,13 +51,12 @@ def test_enough_subtrees_find_the_optimum():
     seed=st.integers(0, 999),
     select=st.sampled_from(["naive", "weighted", "majority"]),
     aggregate=st.sampled_from([None, "min", "product", "last", "mean"]),
-    diverse=st.booleans(),
-    refill=st.booleans(),
+    slack=st.sampled_from([0.0, 0.5, 1.0]),
     broken=st.integers(2, 9),
 )
-def test_finished_paths_are_left_alone(n, branch, seed, select, aggregate, diverse, refill, broken):
+def test_finished_paths_are_left_alone(n, branch, seed, select, aggregate, slack, broken):
     record = recorder(0.5, noise=0.9, seed=seed, fail=lambda index: index % broken == 0)
-    search = dvts(n, min(branch, n), select=select, aggregate=aggregate, diverse=diverse, refill=refill)
+    search = dvts(n, min(branch, n), select=select, aggregate=aggregate, slack=slack)
     outcome = record.solve(search, fake_problems(1, seed=seed)[0])
     texts = [(candidate.path.text, candidate.path.finish) for candidate in outcome.candidates]
     assert len(set(texts)) == len(texts), "a finished path was duplicated"
@@ -77,8 +76,8 @@ def stands(outcome):
 def test_subtrees_begin_differently():
     problem = fake_problems(1, terms=5)[0]
     diverse, same = (recorder(0.9, branch=4, noise=0.1, seed=2) for _ in range(2))
-    apart = diverse.solve(dvts(16, 4), problem)
-    together = same.solve(dvts(16, 4, diverse=False), problem)
+    apart = diverse.solve(dvts(16, 4, slack=0), problem)
+    together = same.solve(dvts(16, 4, slack=1), problem)
     assert len(stands(apart)) == min(len(list(apart.tree.children(0))), 4) > len(stands(together))
     assert len(stands(together)) == 1
 
@@ -86,7 +85,7 @@ def test_subtrees_begin_differently():
 def test_subtrees_that_must_share_a_step_part_on_the_next_level():
     problem = fake_problems(1, terms=6)[0]
     record = recorder(0.5, branch=2, noise=0.1)
-    outcome = record.solve(dvts(16, 4), problem)
+    outcome = record.solve(dvts(16, 4, slack=0), problem)
     tree = outcome.tree
     below = [node for node in range(len(tree)) if tree.depth[node] == 2 and tree.samples[node]]
     assert len(stands(outcome)) == 2
@@ -96,7 +95,7 @@ def test_subtrees_that_must_share_a_step_part_on_the_next_level():
 def test_every_subtree_takes_the_best_of_its_own_steps():
     problem = fake_problems(1, terms=4)[0]
     record = recorder(0.3, branch=9, noise=0.9)
-    tree = record.solve(dvts(9, 3), problem).tree
+    tree = record.solve(dvts(9, 3, slack=0), problem).tree
     for node in (node for node in range(len(tree)) if tree.depth[node] in (1, 2) and tree.samples[node]):
         children = list(tree.children(node))
         if all(tree.steps[child].finish is Finish.STEP for child in children):
@@ -111,16 +110,33 @@ def test_what_even_subtrees_would_leave_is_shared_out():
     assert record.batches[0] == 16
 
 
-def test_refill_spends_what_is_left_on_new_subtrees():
+def test_a_first_step_far_worse_than_the_best_is_not_taken():
+    problem = fake_problems(1, terms=5)[0]
+    begun = {}
+    for slack in (0.0, 0.5, 0.9, 1.0):
+        record = recorder(0.3, branch=6, noise=0.1, seed=1)
+        outcome = record.solve(dvts(24, 4, slack=slack), problem)
+        good = record.policy.lines(problem.question)[0][0]
+        begun[slack] = [outcome.tree.steps[node].text == good for node in stands(outcome)]
+    assert begun[0.0].count(False) >= 4
+    assert begun[0.5] == begun[0.9] == begun[1.0] == [True]
+
+
+def test_scores_may_be_negative():
     problem = fake_problems(1, terms=4)[0]
-    steps = {}
-    for refill in (False, True):
-        # The scorer prefers solutions that end early.
-        record = recorder(0.3, branch=9, noise=0.9, fail=lambda index: index in range(16, 24))
-        outcome = record.solve(dvts(16, 4, refill=refill), problem)
-        steps[refill] = len(record.results), len(stands(outcome))
-    assert steps[True][0] > steps[False][0]
-    assert steps[True][1] > steps[False][1]
+    for slack, first in ((0.0, 3), (0.5, 1)):
+        record = recorder(0.4, branch=3)
+        record.scorer = FakeScorer(good=0.9, bad=0.1)
+        plain = record.scorer.score
+
+        def moved(path, plain=plain):
+            score = plain(path)
+            return Score(score.value - 1, tuple(value - 1 for value in score.steps))
+
+        record.scorer.score = moved
+        outcome = record.solve(dvts(24, 6, slack=slack), problem)
+        assert len(stands(outcome)) == first
+        assert outcome.answer == problem.answer
 
 
 def test_falling_values_end_subtrees_that_the_pool_beats():
