@@ -1,4 +1,4 @@
-"""The command line: `reason solve`, `reason eval`, `reason demo`.
+"""The command line: `reason solve`, `reason eval`, `reason demo`, `reason strategies`, `reason scorers`.
 
 Errors of use are one line on stderr and exit code 2; failures one line and exit code 1 (`--debug` shows the traceback);
 Ctrl-C keeps what is done and exits with 130.
@@ -19,10 +19,12 @@ import typer.core
 from rich.console import Console
 
 from reason.calibrate_command import calibrate
+from reason.tune_command import tune
 from reason.types import MissingExtraError, Problem, ReasonError, Sampling, UsageError
 
 if TYPE_CHECKING:
     from reason.budget import Budget
+    from reason.listing import Entry
     from reason.resolve import Setup
 
 app = typer.Typer(
@@ -227,6 +229,42 @@ def demo(
 
 
 app.command()(calibrate)
+app.command()(tune)
+
+
+@app.command()
+def strategies(
+    name: Annotated[str | None, typer.Argument(help="Only this one.")] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the strategies: what each does and needs, and its options with their defaults."""
+    from reason import listing
+
+    _list(listing.strategies(), name, "strategy", "--set", as_json)
+
+
+@app.command()
+def scorers(
+    name: Annotated[str | None, typer.Argument(help="Only this one.")] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the scorers: what each judges and needs, and its options with their defaults."""
+    from reason import listing
+
+    _list(listing.scorers(), name, "scorer", "load_scorer", as_json)
+
+
+def _list(entries: Sequence[Entry], name: str | None, what: str, how: str, as_json: bool) -> None:
+    from reason.listing import find, print_entries
+    from reason.show import json_line
+
+    chosen = entries if name is None else [find(entries, name, what)]
+    if as_json:
+        print(json_line([entry.data() for entry in chosen]))
+    else:
+        print_entries(Console(), chosen, how)
 
 
 def _budget(tokens: int | None, scorer_tokens: int | None, flops: float | None, seconds: float | None) -> Budget:

@@ -1,19 +1,21 @@
 """From names on the command line to objects: strategies, scorers, and what a run is made of.
 
-There is no registry: a strategy's name is a key of `reason.search.STRATEGIES` or `module:function`, the function being
-called with n.
+There is no registry: a strategy's name is a key of `reason.search.STRATEGIES` (with - or _ between its words),
+`compute_optimal=FILE`, or `module:function`, the function being called with n and the options.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from reason.options import read_options
 from reason.search import STRATEGIES
-from reason.search.strategy import PARTIAL, SCORER, Strategy
+from reason.search.strategy import COMPARE, PARTIAL, SCORER, Strategy
 from reason.types import Policy, Sampling, Scorer, UsageError
 from reason.work import Search
 
@@ -25,6 +27,9 @@ NO_SCORER = "none"
 MODEL_SCORERS = ("process", "outcome")
 RULES = ("verifier", "arithmetic")
 ORACLE = "oracle"
+TUNED = "compute_optimal"
+JUDGING = frozenset({SCORER, COMPARE})
+USUAL_N = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Setup:
     Attributes:
         model, strategy, scorer: Their names; scorer is None where none is used.
         policy, search, judge: The objects.
+        options: What the strategy was built with besides n.
     """
 
     model: str
@@ -42,6 +48,7 @@ class Setup:
     policy: Policy
     search: Search
     judge: Scorer | None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def setup(
@@ -52,43 +59,50 @@ def setup(
     scorer: str | None = None,
     aggregate: str | None = None,
     task: Task | None = None,
+    options: Sequence[str] = (),
 ) -> Setup:
     """Check the names, cheapest first, then load.
 
     Args:
         model: "bundled", a directory, or whatever else `reason.load` takes.
-        strategy: A name or `module:function`; None is best_of_n where there is a scorer, else self_consistency.
+        strategy: A name, `compute_optimal=FILE` or `module:function`; None is best_of_n where there is a scorer, else
+            self_consistency.
         n: The budget in whole solutions.
         scorer: "none", or whatever `reason.load_scorer` takes; None is "process" for the bundled model and strategies
             that judge, else none.
         aggregate: How a process scorer's step values become one; None is the scorer's own.
         task: What is evaluated; None for a question of the user's own.
+        options: The strategy's, as KEY=VALUE.
 
     Raises:
-        UsageError: A name is unknown, or the parts do not fit each other.
+        UsageError: A name or option is unknown, or the parts do not fit each other.
     """
     if n < 1:
         raise UsageError(f"n is {n}: it is the budget in whole solutions; pass --n 1 or more")
     has_scorer = scorer != NO_SCORER and (scorer is not None or model == BUNDLED)
-    name = strategy or ("best_of_n" if has_scorer else "self_consistency")
-    search = find_strategy(name, n)
+    builder = find_builder(strategy or ("best_of_n" if has_scorer else "self_consistency"))
+    name, given = builder.name, builder.read(options)
+    search = builder.build(n, given)
     needs = search.needs if isinstance(search, Strategy) else frozenset[str]()
     known = isinstance(search, Strategy)
     wanted = scorer
-    if scorer is None and model == BUNDLED and (SCORER in needs or not known):
+    if scorer is None and model == BUNDLED and (JUDGING & needs or not known):
         wanted = "process"
     if wanted == NO_SCORER:
         wanted = None
-    if SCORER in needs and wanted is None:
+    if JUDGING & needs and wanted is None:
         raise UsageError(
             f"{name} judges its candidates and there is no scorer: pass --scorer {scorer_choices(task)}, "
             "or --strategy self_consistency, which needs none"
         )
-    if known and wanted is not None and SCORER not in needs:
-        judging = ", ".join(key for key, build in STRATEGIES.items() if SCORER in build(n).needs)
+    if known and wanted is not None and not JUDGING & needs:
+        judging = ", ".join(key for key in STRATEGIES if JUDGING & needs_of(key))
         raise UsageError(
             f"{name} uses no scorer, but --scorer {wanted} was given: leave it out, or pass --strategy {judging}"
         )
+    if builder.file is not None:
+        used = {"model": model} | ({} if wanted is None else {"scorer": wanted})
+        search = builder.build(n, {**given, **used})
     if aggregate is not None and wanted is None:
         raise UsageError(
             f"--aggregate {aggregate} needs a scorer that judges steps: pass --scorer process or a directory"
@@ -97,21 +111,66 @@ def setup(
     if PARTIAL in needs and not policy.capabilities.partial:
         raise UsageError(f"{name} extends partial solutions, which {model} cannot: pass --strategy best_of_n")
     judge = None if wanted is None else find_scorer(wanted, aggregate=aggregate, task=task, policy=policy)
-    return Setup(model, name, wanted, policy, search, judge)
+    return Setup(model, name, wanted, policy, search, judge, given)
 
 
-def find_strategy(name: str, n: int) -> Search:
-    """The strategy of that name, with a budget of n whole solutions.
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """What makes a strategy.
+
+    Attributes:
+        name: As it is to be shown.
+        make: Called with n and the options.
+        described: The function whose annotations say what options there are, after its first `skip` parameters.
+        file: The table of compute_optimal=FILE, else None.
+    """
+
+    name: str
+    make: Callable[..., Any]
+    described: Callable[..., Any]
+    skip: int = 1
+    file: str | None = None
+
+    def read(self, options: Sequence[str]) -> dict[str, Any]:
+        """The keyword arguments that KEY=VALUE texts stand for.
+
+        Raises:
+            UsageError: One is wrong.
+        """
+        return read_options(self.name, self.described, options, skip=self.skip)
+
+    def build(self, n: int, options: Mapping[str, Any]) -> Search:
+        """The strategy with a budget of n whole solutions.
+
+        Raises:
+            UsageError: The builder refuses its arguments, or builds something else.
+        """
+        search = self.make(n, **options) if callable(self.make) else None
+        if not callable(search):
+            raise UsageError(
+                f"strategy {self.name!r} is not one: it must be a function that takes n and returns a search"
+            )
+        found: Search = search
+        return found
+
+
+def find_builder(name: str) -> Builder:
+    """What makes the strategy of that name.
 
     Raises:
-        UsageError: There is none, or `module:function` cannot be imported or does not build a search.
+        UsageError: There is none, or `module:function` cannot be imported.
     """
-    if name in STRATEGIES:
-        return STRATEGIES[name](n)
+    plain, equals, file = name.partition("=")
+    plain = plain.replace("-", "_")
+    if plain == TUNED:
+        return _tuned(file)
+    if plain in STRATEGIES and not equals:
+        return Builder(plain, STRATEGIES[plain], STRATEGIES[plain])
     module_name, colon, function = name.partition(":")
-    if not colon or not module_name or not function:
+    if not colon or not module_name or not function or equals:
         raise UsageError(
-            f"unknown strategy {name!r}{_hint(name, STRATEGIES)}: pass {_listed(STRATEGIES)}, or module:function"
+            f"unknown strategy {name!r}{_hint(plain, STRATEGIES)}: "
+            f"pass {_listed(STRATEGIES)}, {TUNED}=FILE, or module:function"
         )
     try:
         build = getattr(importlib.import_module(module_name), function)
@@ -119,11 +178,32 @@ def find_strategy(name: str, n: int) -> Search:
         raise UsageError(
             f"strategy {name!r} cannot be imported ({error}): check the module and the function's name"
         ) from error
-    search = build(n) if callable(build) else None
-    if not callable(search):
-        raise UsageError(f"strategy {name!r} is not one: it must be a function that takes n and returns a search")
-    found: Search = search
-    return found
+    return Builder(name, build, build)
+
+
+def _tuned(file: str) -> Builder:
+    from reason.search.compute_optimal import compute_optimal, from_file
+
+    if not file:
+        raise UsageError(
+            f"{TUNED} chooses by a fitted table: pass --strategy {TUNED}=FILE with the file that reason tune wrote"
+        )
+    return Builder(f"{TUNED}={file}", partial(from_file, file), compute_optimal, skip=2, file=file)
+
+
+def find_strategy(name: str, n: int, options: Mapping[str, Any] | None = None) -> Search:
+    """The strategy of that name, with a budget of n whole solutions and keyword options.
+
+    Raises:
+        UsageError: There is none, or its builder refuses the arguments.
+    """
+    return find_builder(name).build(n, options or {})
+
+
+def needs_of(name: str) -> frozenset[str]:
+    """What the strategy of that name needs, with a usual n."""
+    search = STRATEGIES[name](USUAL_N)
+    return search.needs
 
 
 def find_policy(name: str) -> Policy:

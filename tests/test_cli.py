@@ -11,6 +11,7 @@ import pytest
 import reason.resolve
 from reason.cli import main
 from reason.policies.fake import FakePolicy, FakeScorer
+from reason.search import STRATEGIES, Strategy, best_of_n
 from reason.types import Capabilities, Finish, Path, Sampling, Step
 
 QUESTION = "2 + 3 + 4 + 5"
@@ -175,7 +176,74 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(
     assert {**resumed, "seconds": 0} == {**whole, "seconds": 0}
 
 
+def test_options_reach_the_strategy_and_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("solve", QUESTION, "--strategy", "beam", "--n", "8", "--json", "--tree")
+    plain = json.loads(told(capsys, *command)[1])
+    wide = json.loads(told(capsys, *command, "--set", "branch=8", "--set", "max-steps=1")[1])
+    assert plain["set"] == {}
+    assert wide["set"] == {"branch": 8, "max_steps": 1}
+    depths = [len(data["tree"]["nodes"]) for data in (plain, wide)]
+    assert depths[0] > depths[1]
+
+
+def test_options_are_settings_of_a_results_folder(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
+    command = ("eval", "toy:TASK", "--strategy", "mcts", "--n", "2", "--limit", "3", "--out", str(tmp_path / "r"))
+    assert told(capsys, *command, "--set", "branch=2", "--json")[0] == 0
+    assert json.loads((tmp_path / "r" / "config.json").read_text())["set"] == {"branch": 2}
+    assert "3 of 3 problems are already in" in told(capsys, *command, "--set", "branch=2", "--json")[2]
+    for others in ((), ("--set", "branch=3")):
+        code, _, err = told(capsys, *command, *others)
+        assert code == 2
+        assert "set {'branch': 2} there" in err
+
+
+def test_words_of_a_strategys_name_may_have_either_mark(capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(told(capsys, "solve", QUESTION, "--strategy", "weighted-best-of-n", "--n", "4", "--json")[1])
+    assert found["strategy"] == "weighted_best_of_n"
+
+
+def test_a_fitted_table_is_a_strategy(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def from_file(file: str, n: int, **options: object) -> Strategy:
+        asked.append((file, n, options))
+        return best_of_n(n)
+
+    monkeypatch.setattr("reason.search.compute_optimal.from_file", from_file)
+    command = ("solve", QUESTION, "--strategy", "compute-optimal=a/table.json", "--n", "4", "--json")
+    code, out, _ = told(capsys, *command, "--set", "price=0.5")
+    assert code == 0
+    assert asked[-1] == ("a/table.json", 4, {"price": 0.5, "model": "bundled", "scorer": "process"})
+    assert json.loads(out)["strategy"] == "compute_optimal=a/table.json"
+
+
+def test_listings_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = told(capsys, "strategies")
+    assert code == 0
+    assert all(name in out for name in (*STRATEGIES, "compute_optimal=FILE", "branch="))
+    entries = json.loads(told(capsys, "strategies", "--json")[1])
+    assert [entry["name"] for entry in entries][: len(STRATEGIES)] == list(STRATEGIES)
+    [one] = json.loads(told(capsys, "strategies", "best-of-n", "--json")[1])
+    assert one["options"]["select"] == "naive"
+    assert one["needs"] == ["scorer"]
+    assert "rlhflow:DIRECTORY" in told(capsys, "scorers")[1]
+    assert json.loads(told(capsys, "scorers", "oracle", "--json")[1])[0]["needs"] == ["gold answers"]
+
+
+def test_help_names_all_strategies(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("solve", "eval"):
+        out = told(capsys, command, "--help")[1]
+        assert all(name in out for name in STRATEGIES)
+
+
 WRONG = {
+    "unknown option of a strategy": (("solve", QUESTION, "--strategy", "beam", "--set", "brnch=2"), "mean branch?"),
+    "option of a wrong type": (("solve", QUESTION, "--strategy", "beam", "--set", "branch=x"), "a whole number"),
+    "option out of range": (("solve", QUESTION, "--strategy", "beam", "--set", "branch=0"), "branch=0"),
+    "option without a value": (("solve", QUESTION, "--set", "select"), "KEY=VALUE"),
+    "table without a file": (("solve", QUESTION, "--strategy", "compute-optimal"), "compute_optimal=FILE"),
+    "table of another strategy": (("solve", QUESTION, "--strategy", "beam=x"), "unknown strategy 'beam=x'"),
+    "listing of no strategy": (("strategies", "beem"), "there is no strategy 'beem'"),
     "unknown strategy": (("solve", QUESTION, "--strategy", "beem"), "did you mean beam?"),
     "strategy that is no module": (("solve", QUESTION, "--strategy", "nowhere:f"), "cannot be imported"),
     "unknown option": (("solve", QUESTION, "--nonsense"), "No such option"),
