@@ -131,7 +131,7 @@ class Thinker:
         cut: The budget ended a reply.
         judged: The value of every question that was answered.
         step_cost, steps: What the thoughts cost that were read, and how many they are.
-        judging: What judgements cost, and how many there were.
+        judgements, judgement_cost: How many judgements there were, and what they cost.
     """
 
     problem: Problem
@@ -142,13 +142,15 @@ class Thinker:
     judged: dict[str, float] = field(default_factory=dict)
     step_cost: float = 0.0
     steps: int = 0
-    judging: tuple[int, int] = (0, 0)
+    judgements: int = 0
+    judgement_cost: int = 0
 
     @property
-    def judgement(self) -> float:
+    def price(self) -> float:
         """What a judgement costs: the mean of those so far, or of all replies."""
-        cost, count = self.judging
-        return cost / count if cost else self.account.spent / max(self.account.replies, 1)
+        if self.judgements:
+            return self.judgement_cost / self.judgements
+        return self.account.spent / max(self.account.replies, 1)
 
     def question(self, template: str, state: State, count: int = 0) -> str:
         """A template filled for a state."""
@@ -221,18 +223,16 @@ class Thinker:
         return solutions
 
     def value(self, states: Sequence[State], votes: int, most: float) -> Generator[Work, Results, None]:
-        """Judge each state by itself, `votes` times, equal questions once; `most` replies in all.
+        """Judge each state by itself, `votes` times, equal questions once, for a cost of `most`.
 
         A state's value is the mean of what its readable judgements are worth; without one it stays NaN.
         """
         prompts = self.prompts
         asked = [self.question(prompts.check if s.path.complete else prompts.value, s) for s in states]
         fresh = [question for question in dict.fromkeys(asked) if question not in self.judged]
-        rounds = (fresh * votes)[: int(max(most, 0))]
-        replies = yield from self.asked(rounds)
-        self._judging(replies)
+        replies = yield from self._judgements(fresh * votes, most)
         worth, heard = dict(prompts.judgements), {question: list[float]() for question in fresh}
-        for question, reply in zip(rounds, replies, strict=True):
+        for question, reply in zip(fresh * votes, replies, strict=False):
             word = closing_word(reply.text, list(worth), prompts.label) if reply.complete else None
             heard[question] += [] if word is None else [worth[word]]
         self.judged.update({key: math.fsum(values) / len(values) for key, values in heard.items() if values})
@@ -248,13 +248,24 @@ class Thinker:
         prompts = self.prompts
         blocks = [f"Choice {i + 1}:\n{self.question('{steps}', state)}" for i, state in enumerate(states)]
         question = fill(prompts.vote, question=self.problem.question, choices="\n\n".join(blocks))
-        replies = yield from self.asked([question] * min(votes, int(max(most, 0))))
-        self._judging(replies)
+        replies = yield from self._judgements([question] * votes, most)
         read = (closing_number(reply.text, len(states), prompts.label) for reply in replies if reply.complete)
         found = [number for number in read if number is not None]
         for index, state in enumerate(states):
             state.value = found.count(index + 1) / len(found) if found else math.nan
 
-    def _judging(self, replies: Sequence[Path]) -> None:
-        cost = sum(size(reply.steps[-1]) for reply in replies if reply.finish is not Finish.ERROR)
-        self.judging = (self.judging[0] + cost, self.judging[1] + len(replies))
+    def _judgements(self, questions: Sequence[str], most: float) -> Generator[Work, Results, list[Path]]:
+        """The replies to as many of the questions as cost `most`; the first one tells the price if it is not known."""
+        replies = list[Path]()
+        if not self.judgements and questions and 0 < most < len(questions) * self.price:
+            replies = yield from self._judged(questions[:1])
+            most -= self.judgement_cost
+        count = min(max(int(most / max(self.price, 1.0)), 0), len(questions) - len(replies))
+        replies += yield from self._judged(questions[len(replies) :][:count])
+        return replies
+
+    def _judged(self, questions: Sequence[str]) -> Generator[Work, Results, list[Path]]:
+        replies = yield from self.asked(questions)
+        self.judgements += len(replies)
+        self.judgement_cost += sum(size(reply.steps[-1]) for reply in replies)
+        return replies

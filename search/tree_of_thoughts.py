@@ -157,7 +157,7 @@ def _first(state: _Search) -> Generator[Work, Results, list[State] | None]:
     root = State(Path(state.thinker.problem))
     for _ in range(FIRST_TRIES):
         children = yield from _grow(state, [root], state.settings.depth)
-        if children:
+        if children or state.pool:
             return children
         if state.ended:
             break
@@ -184,13 +184,11 @@ def _grow(state: _Search, states: Sequence[State], levels: int) -> Generator[Wor
                 known.add(key)
                 child.node = parent.node
                 fresh.append(child)
-    share = (account.left * account.mean + account.spent - spent) / (levels + 1) - (account.spent - spent)
-    most = share / max(thinker.judgement, 1.0)
+    share = (_left(state) + account.spent - spent) / (levels + 1) - (account.spent - spent)
     if not thinker.cut:
         judged = thinker.value if settings.evaluate == "value" else thinker.vote
-        yield from judged(
-            [s for s in fresh if not s.path.complete or settings.evaluate == "value"], settings.votes, most
-        )
+        judging = [child for child in fresh if child.path.open or settings.evaluate == "value"]
+        yield from judged(judging, settings.votes, share)
     for child in fresh:
         child.node = state.tree.add(child.node, child.path.steps[-1], value=child.value)
         if child.path.complete:
@@ -225,7 +223,7 @@ def _breadth(state: _Search, frontier: list[State]) -> Generator[Work, Results, 
         frontier = _kept(state, frontier)
         if not frontier or state.ended or state.decided():
             break
-        share = account.left * account.mean / (settings.depth - level + 1)
+        share = _left(state) / (settings.depth - level + 1)
         wide = max(int(share * grown / account.spent), 1)
         state.idle += frontier[wide:]
         parents = frontier[:wide]
@@ -273,17 +271,16 @@ def _answer(state: _Search, states: Sequence[State]) -> Generator[Work, Results,
         _finished(state, solution)
     if state.settings.evaluate == "value" and not state.ended:
         complete = [solution for solution in solutions if solution.path.complete]
-        yield from thinker.value(complete, state.settings.votes, _judgements(state))
+        yield from thinker.value(complete, state.settings.votes, _left(state))
     for solution in solutions:
         solution.node = state.tree.add(solution.node, solution.path.steps[-1], value=solution.value)
     done = {solution.path.steps[:-1] for solution in solutions}
     state.idle += [here for here in states if here.path.steps not in done]
 
 
-def _judgements(state: _Search) -> float:
-    """How many judgements the budget still pays for."""
-    account = state.thinker.account
-    return account.left * account.mean / max(state.thinker.judgement, 1.0)
+def _left(state: _Search) -> float:
+    """What is left of the budget, as a cost."""
+    return state.thinker.account.left * state.thinker.account.mean
 
 
 def _conclude(state: _Search, problem: Problem) -> Generator[Work, Results, Outcome]:
@@ -291,7 +288,7 @@ def _conclude(state: _Search, problem: Problem) -> Generator[Work, Results, Outc
         deepest = sorted(state.idle, key=lambda here: -len(here.path.steps))
         yield from _answer(state, _ranked(deepest)[:1])
     if state.settings.evaluate == "vote" and not state.ended:
-        yield from state.thinker.vote(state.pool, state.settings.votes, _judgements(state))
+        yield from state.thinker.vote(state.pool, state.settings.votes, _left(state))
         for solution in state.pool:
             state.tree.note(solution.node, solution.value)
     found = state.pool or _ranked(state.idle)[:1]
