@@ -271,7 +271,7 @@ class TestErrors:
         self.refuse("has no weight score.0.bias", folder)
         weights = {k: v for k, v in weights.items() if k != "model.norm.weight"}
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-        self.refuse("lacks 1 weights of its backbone, such as norm.weight", folder)
+        self.refuse("lacks 1 of the weights of Qwen2Model, such as norm.weight", folder)
 
     def test_missing_tokens(self, tmp_path: FilePath) -> None:
         folder, _, _ = published("qwen-prm", tmp_path)

@@ -65,6 +65,13 @@ class TestErrors:
     def test_labels(self, tmp_path: FilePath) -> None:
         self.refuse("has 3 labels", save_classifier(tmp_path, CLASSIFIERS["qwen2"](3)))
 
+    def test_a_head_that_is_not_in_the_weights(self, tmp_path: FilePath) -> None:
+        save_classifier(tmp_path, CLASSIFIERS["qwen2"](1))
+        weights = load_file(tmp_path / "model.safetensors")
+        renamed = {name.replace("score.", "score.out."): weight for name, weight in weights.items()}
+        save_file(renamed, tmp_path / "model.safetensors", metadata={"format": "pt"})
+        self.refuse("lacks 2 of the weights of Qwen2ForTokenClassification, such as score.bias", tmp_path)
+
     def test_a_tokenizer_of_another_model(self, tmp_path: FilePath) -> None:
         model = Qwen2ForTokenClassification(Qwen2Config(vocab_size=64, num_labels=1, **SIZES))
         self.refuse("do not belong together", save_classifier(tmp_path, model))

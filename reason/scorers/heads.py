@@ -97,12 +97,17 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(level)
 
 
-def _load(auto: Any, folder: FilePath, config: Any, dtype: torch.dtype | str) -> Any:
+def load_model(auto: Any, folder: FilePath, *, dtype: torch.dtype | str, config: Any = None) -> Any:
+    """A transformers model with all its weights; those of a head that it does not have are left aside.
+
+    Raises:
+        UsageError: It cannot be loaded, or a weight is missing or of another shape (it would be random).
+    """
     try:
         with _quiet():
             model, report = auto.from_pretrained(
                 folder,
-                config=config,
+                **({} if config is None else {"config": config}),
                 trust_remote_code=False,
                 use_safetensors=True,
                 dtype=dtype,
@@ -112,7 +117,8 @@ def _load(auto: Any, folder: FilePath, config: Any, dtype: torch.dtype | str) ->
         raise UsageError(f"{folder} cannot be loaded as a scorer: {' '.join(str(error).split())[:300]}") from error
     if missing := sorted(report["missing_keys"]):
         raise UsageError(
-            f"{folder} lacks {len(missing)} weights of its backbone, such as {missing[0]}; copy or convert it again"
+            f"{folder} lacks {len(missing)} of the weights of {type(model).__name__}, such as {missing[0]}: copy it "
+            "again, or, where it comes with code of its own, convert it to that architecture"
         )
     return model
 
@@ -146,7 +152,7 @@ def load_backbone(
         for part, (weight, bias) in zip(parts, zip(names[::2], names[1::2], strict=True), strict=True):
             part.weight.copy_(held[weight])
             part.bias.copy_(held[bias])
-    backbone = _load(AutoModel, folder, config, dtype)
+    backbone = load_model(AutoModel, folder, config=config, dtype=dtype)
     backbone.to(device).eval()
     return backbone, head.to(device, backbone.dtype).eval()
 
@@ -159,7 +165,7 @@ def load_language_model(
     Raises:
         UsageError: It is no language model with a linear head, or does more with its logits than that head.
     """
-    model = _load(AutoModelForCausalLM, folder, config, dtype)
+    model = load_model(AutoModelForCausalLM, folder, config=config, dtype=dtype)
     model.to(device).eval()
     output = model.get_output_embeddings()
     if output is None or model.base_model is model:

@@ -31,7 +31,14 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokeniz
 
 from reason.prompts import Prompt
 from reason.scorers.cards import CARDS
-from reason.scorers.heads import load_backbone, load_language_model, need_tag, need_template, verdict_tokens
+from reason.scorers.heads import (
+    load_backbone,
+    load_language_model,
+    load_model,
+    need_tag,
+    need_template,
+    verdict_tokens,
+)
 from reason.scorers.surprise import SurpriseHead
 from reason.types import UsageError
 
@@ -207,12 +214,9 @@ def load_classifier(folder: FilePath, auto: Any, *, device: torch.device, dtype:
         dtype: What to run it in; "auto" is the checkpoint's.
 
     Raises:
-        UsageError: It cannot be loaded, or has no linear head of one or two labels.
+        UsageError: It cannot be loaded, lacks weights (of its head, say), or has no head of one or two labels.
     """
-    try:
-        model = auto.from_pretrained(folder, trust_remote_code=False, use_safetensors=True, dtype=dtype)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UsageError(f"{folder} cannot be loaded as a scorer: {' '.join(str(error).split())[:300]}") from error
+    model = load_model(auto, folder, dtype=dtype)
     model.to(device).eval()
     head = getattr(model, "score", None) or getattr(model, "classifier", None)
     labels = int(model.config.num_labels)
