@@ -6,7 +6,7 @@ from reason.search.ab_mcts import ab_mcts
 from reason.search.adaptive import adaptive_consistency
 from reason.search.beam import beam
 from reason.search.best_first import best_first
-from reason.search.best_of_n import best_of_n, weighted_best_of_n
+from reason.search.best_of_n import best_of_n, majority_best_of_n, weighted_best_of_n
 from reason.search.budget_forcing import budget_forcing
 from reason.search.confidence_vote import confidence_vote, mean_logprob, self_certainty
 from reason.search.cot import cot
@@ -19,6 +19,7 @@ from reason.search.refine import self_refine
 from reason.search.revise import revision
 from reason.search.self_consistency import self_consistency
 from reason.search.strategy import Strategy, at_least
+from reason.search.tournament import tournament
 from reason.search.tree import Tree
 from reason.search.tree_of_thoughts import tree_of_thoughts
 
@@ -39,6 +40,8 @@ STRATEGIES: dict[str, Callable[[int], Strategy]] = {
     "mean_logprob": mean_logprob,
     "best_of_n": best_of_n,
     "weighted_best_of_n": weighted_best_of_n,
+    "majority_best_of_n": majority_best_of_n,
+    "tournament": tournament,
     "beam": beam,
     "dvts": dvts,
     "lookahead": lookahead,
@@ -69,6 +72,7 @@ __all__ = [
     "deepconf",
     "dvts",
     "lookahead",
+    "majority_best_of_n",
     "mcts",
     "mean_logprob",
     "particle_gibbs",
@@ -77,6 +81,7 @@ __all__ = [
     "self_certainty",
     "self_consistency",
     "self_refine",
+    "tournament",
     "tree_of_thoughts",
     "weighted_best_of_n",
 ]

@@ -101,9 +101,3 @@ def confidences(paths: Sequence[Path], measure: str, window: float, top: int) ->
     plain = is_plain(paths, top)
     found = [measured(token_confidences(path, plain), measure, window) for path in paths]
     return [math.exp(value) for value in found] if plain else found
-
-
-def powered(values: Sequence[float], power: float) -> list[float]:
-    """The weights value ** power, relative to the greatest; 0 for what is unscored or negative."""
-    most = max((value for value in values if value > 0), default=1.0)
-    return [(value / most) ** power if value > 0 else 0.0 for value in values]

@@ -113,6 +113,12 @@ class Choice:
     fallback: bool = False
 
 
+def powered(values: Sequence[float], power: float) -> list[float]:
+    """The weights value ** power, relative to the greatest value; a negative value counts as 0, an unscored as none."""
+    most = max((value for value in values if value > 0), default=1.0)
+    return [0.0 if math.isnan(value) else (max(value, 0.0) / most) ** power for value in values]
+
+
 def rank_key(item: Candidate) -> tuple[bool, float, bool]:
     """Greater is better: scored, then score, then complete. Ties are the caller's to break (earliest first)."""
     scored = not math.isnan(item.score)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recording import recorder
 
 from reason.policies.fake import FakeScorer, fake_problems
-from reason.search import best_of_n, weighted_best_of_n
+from reason.search.best_of_n import best_of_n, majority_best_of_n, weighted_best_of_n
 from reason.search.select import SELECTIONS, choose, complete_first, conclude, path_value
 from reason.types import Candidate, Finish, Path, Problem, Score, Step, UsageError
 
@@ -116,6 +116,37 @@ def test_step_values_aggregate(aggregate, value):
     assert path_value(Score(0.7), aggregate) == 0.7
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from(["1", "2", "3"]), st.floats(0.01, 1)), min_size=1, max_size=9),
+    st.sampled_from([0.0, 0.5, 2.0, 5.0]),
+)
+def test_weights_are_powers_of_the_scores(pairs, power):
+    run = best_of_n(len(pairs), "weighted", power=power)(PROBLEM)
+    texts = [f"So {index}.\nAnswer: {answer}" for index, (answer, _) in enumerate(pairs)]
+    next(run)
+    work = run.send([Step(text, finish=Finish.STOP) for text in texts])
+    scores = dict(zip(texts, (value for _, value in pairs), strict=True))
+    with pytest.raises(StopIteration) as end:
+        run.send([Score(scores[path.text]) for path in work.paths])
+    votes: dict[str, float] = {}
+    for answer, value in pairs:
+        votes[answer] = votes.get(answer, 0.0) + value**power
+    assert votes[end.value.value.answer] == pytest.approx(max(votes.values()))
+
+
+def test_power_goes_from_the_majority_to_the_best():
+    for seed in range(10):
+        problem = fake_problems(1, seed=seed)[0]
+
+        def outcome(search, seed=seed, problem=problem):
+            return recorder(0.5, noise=0.8, seed=seed).solve(search, problem)
+
+        best, majority = outcome(best_of_n(12)), outcome(majority_best_of_n(12))
+        assert outcome(weighted_best_of_n(12, power=math.inf)).path == best.path
+        assert outcome(weighted_best_of_n(12, power=0)).path == majority.path
+    assert outcome(weighted_best_of_n(12)).path == outcome(best_of_n(12, "weighted")).path
+
+
 def test_names_and_needs():
     assert [best_of_n(2, select).name for select in SELECTIONS] == [
         "best_of_n",
@@ -130,6 +161,10 @@ def test_bad_arguments():
         best_of_n(-1)
     with pytest.raises(UsageError, match="select='best': must be one of 'naive', 'weighted', 'majority'"):
         best_of_n(2, "best")
+    with pytest.raises(UsageError, match="power=2 with select='naive': only select='weighted' weighs"):
+        best_of_n(2, power=2)
+    with pytest.raises(UsageError, match="power=-1"):
+        weighted_best_of_n(2, power=-1)
 
 
 def test_failures_and_budget():

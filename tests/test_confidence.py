@@ -14,8 +14,9 @@ from recording import recorder
 from reason.policies.fake import FakePolicy, fake_problems
 from reason.run import solve
 from reason.search import best_of_n, self_consistency
-from reason.search.confidence import MEASURES, confidences, group_means, measured, powered, width
+from reason.search.confidence import MEASURES, confidences, group_means, measured, width
 from reason.search.confidence_vote import confidence_vote, mean_logprob, most_confident, self_certainty
+from reason.search.select import powered
 from reason.search.strategy import Strategy
 from reason.types import Finish, Outcome, Path, Problem, Step, UsageError
 from reason.work import Extend
@@ -223,6 +224,7 @@ def test_confident_solutions_are_better_ones() -> None:
 def test_powered_and_most_confident() -> None:
     assert powered([0.5, 0.25, math.nan, -1.0], 2) == [1.0, 0.25, 0.0, 0.0]
     assert powered([0.0, 0.0], 1) == [0.0, 0.0]
+    assert powered([0.5, 0.0, math.nan], 0) == [1.0, 1.0, 0.0]
     assert most_confident([0.1, 0.9, 0.9, 0.5], 0.5) == [1, 2]
     assert most_confident([0.1, 0.1], 0.01) == [0]
     assert most_confident([], 0.5) == []
