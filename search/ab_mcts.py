@@ -234,10 +234,7 @@ def _select(state: _State) -> int:
         tree.virtual[node] += 1
         if wider:
             return node
-        node = max(
-            (child for child in tree.children(node) if tree.open[child]),
-            key=lambda child: beliefs.draw_child(child, random),
-        )
+        node = beliefs.best_child(node, random)
 
 
 def _sample(state: _State, nodes: Sequence[int], counts: Sequence[int]) -> Generator[Work, Results, list[list[Child]]]:

@@ -10,7 +10,6 @@ Observations come in as count, sum and sum of squares, so that a belief is updat
 from __future__ import annotations
 
 import math
-from array import array
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
@@ -94,27 +93,28 @@ class Beliefs:
 
     def __init__(self, tree: Tree, model: Model, loss: float) -> None:
         self.tree, self.model, self.loss = tree, model, loss
-        self._made = [array("d"), array("d"), array("d")]
-        self._deeper = [array("d"), array("d"), array("d")]
+        self._made = ([0.0], [0.0], [0.0])
+        self._deeper = ([0.0], [0.0], [0.0])
 
     def _grow(self) -> None:
         missing = len(self.tree) - len(self._made[0])
         if missing > 0:
             for column in (*self._made, *self._deeper):
-                column.frombytes(bytes(8 * missing))
+                column += [0.0] * missing
 
     def observe(self, node: int, score: float, copies: int = 1) -> None:
         """Sampling at the node gave a child of this score, so many times; NaN is no observation."""
         if math.isnan(score):
             return
-        self._grow()
         score = self.model.fit(score)
-        added = (copies, copies * score, copies * score * score)
-        columns = self._made
+        total, squares = copies * score, copies * score * score
+        counts, totals, spreads = self._made
+        self._grow()
         while node != NONE:
-            for column, amount in zip(columns, added, strict=True):
-                column[node] += amount
-            columns = self._deeper
+            counts[node] += copies
+            totals[node] += total
+            spreads[node] += squares
+            counts, totals, spreads = self._deeper
             node = self.tree.parent[node]
 
     def made(self, node: int) -> tuple[float, float, float]:
@@ -139,11 +139,23 @@ class Beliefs:
         count, total, squares = self.deeper(node)
         return self.model.draw(random, count + self.loss * pending, total, squares)
 
-    def draw_child(self, node: int, random: Random) -> float:
-        """A draw for going on with the node itself."""
-        count, total, squares = (a + b for a, b in zip(self.made(node), self.deeper(node), strict=True))
-        own = self.tree.value[node]
-        if own == own:
-            own = self.model.fit(own)
-            count, total, squares = count + 1, total + own, squares + own * own
-        return self.model.draw(random, count + self.loss * self.tree.virtual[node], total, squares)
+    def best_child(self, node: int, random: Random) -> int:
+        """The open child with the greatest draw for going on with it; NONE if none is open."""
+        self._grow()
+        tree, draw, fit = self.tree, self.model.draw, self.model.fit
+        sibling, is_open, value, virtual = tree.next_sibling, tree.open, tree.value, tree.virtual
+        (made, made_sum, made_squares), (deep, deep_sum, deep_squares) = self._made, self._deeper
+        best, most = NONE, -math.inf
+        child = tree.first_child[node]
+        while child != NONE:
+            if is_open[child]:
+                count, total = made[child] + deep[child], made_sum[child] + deep_sum[child]
+                squares, own = made_squares[child] + deep_squares[child], value[child]
+                if own == own:
+                    own = fit(own)
+                    count, total, squares = count + 1, total + own, squares + own * own
+                drawn = draw(random, count + self.loss * virtual[child], total, squares)
+                if drawn > most or best == NONE:
+                    best, most = child, drawn
+            child = sibling[child]
+        return best

@@ -46,6 +46,7 @@ from reason.work import SearchRun
 
 VALUES = ("scorer", "rollout", "mixed", "agreement")
 FINALS = ("value", "vote", "visits")
+_EXPLORATION = {"puct": 0.3, "uct": 0.1}
 _SELECT = {"vote": "weighted", "value": "naive", "visits": "majority"}
 
 
@@ -59,7 +60,7 @@ def mcts(
     span: int = 32,
     wave: int = 4,
     rule: str = "puct",
-    exploration: float = 0.3,
+    exploration: float | None = None,
     first_play: float | None = None,
     widening: tuple[float, float] | None = None,
     novelty: float = 0.0,
@@ -86,7 +87,7 @@ def mcts(
         span: Tokens of a unit with `unit="span"`.
         wave: Simulations that are run as one batch.
         rule: "puct" or "uct"; see `reason.search.rules`.
-        exploration: The rule's constant c.
+        exploration: The rule's constant c; None: 0.3 for "puct", 0.1 for "uct".
         first_play: Under "uct", the score of a step that has neither a value nor a visit (first-play urgency); None:
             such steps come first.
         widening: (k, alpha): in its N-th visit a node is sampled first of all if it has fewer than k · N ** alpha
@@ -120,7 +121,7 @@ def mcts(
     roots = branch if root_branch is None else at_least("root_branch", root_branch)
     size = unit_of(unit, span)
     one_of("rule", rule, tuple(RULES))
-    number("exploration", exploration)
+    exploration = number("exploration", _EXPLORATION[rule] if exploration is None else exploration)
     if first_play is not None:
         number("first_play", first_play, -math.inf)
     if widening is not None:

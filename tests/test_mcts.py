@@ -88,7 +88,7 @@ def shape(**options):
         ({}, {"rule": "uct"}),
         ({}, {"exploration": 3.0}),
         ({"rule": "uct"}, {"exploration": 3.0}),
-        ({"rule": "uct", "value": "rollout"}, {"first_play": 0.3}),
+        ({"rule": "uct", "value": "rollout", "exploration": 0.3}, {"first_play": 0.3}),
         ({}, {"widening": (2, 0.5)}),
         ({"widening": (2, 0.5)}, {"widening": (3, 0.5)}),
         ({"widening": (2, 0.5)}, {"widening": (2, 0.9)}),
