@@ -159,7 +159,7 @@ def test_programs_keep_the_books(orders: list[Order], seed: int) -> None:
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    orders=PROGRAMS,
+    orders=st.lists(ORDERS, min_size=1, max_size=4),
     seed=st.integers(0, 2**40),
     rows=st.integers(1, 12),
     concurrency=st.sampled_from([1, 3, 64]),
@@ -179,11 +179,11 @@ def test_programs_come_to_the_same_on_a_model_for_any_batch(
             language_model("qwen2"), tokenizer(), prompt=Prompt(), memory_gib=0.02, **options
         )
         outcomes = solve(
-            fake_problems(3, terms=3),
+            fake_problems(2, terms=3),
             policy=policy,
             scorer=FakeScorer(noise=0.3),
             search=program(orders),
-            sampling=Sampling(temperature=1.0, max_tokens=30, max_step_tokens=9),
+            sampling=Sampling(temperature=1.0, max_tokens=16, max_step_tokens=6),
             seed=seed,
             concurrency=concurrency,
         )
