@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from reason.answers import Grade, Verdict
-from reason.budget import Budget
+from reason.budget import Budget, Budgets
+from reason.evals.curve import Sampled, sampled
 from reason.evals.metrics import bootstrap_ci
 from reason.run import solve
 from reason.types import Failure, Finish, Outcome, Policy, Problem, Sampling, Scorer, UsageError
@@ -43,6 +44,7 @@ class Record:
         generated_tokens, prefilled_tokens, scored_tokens, flops, seconds: The cost.
         elapsed: Seconds from the start of the run (resumed time included) until this problem was done.
         failures: What went wrong and was survived, one line each.
+        samples: The answer, correctness and value of each independent sample; None where the strategy has none.
     """
 
     problem: str
@@ -64,6 +66,7 @@ class Record:
     seconds: float
     elapsed: float
     failures: tuple[str, ...] = ()
+    samples: tuple[Sampled, ...] | None = None
 
     @property
     def correct(self) -> bool:
@@ -90,8 +93,15 @@ FAILED = "failed"
 Grader = Callable[[Problem, str], Verdict]
 
 
-def record_of(outcome: Outcome, grade: Grader, *, judged: bool, elapsed: float) -> Record:
-    """Grade an outcome; `judged` says whether its candidates should have scores."""
+def record_of(outcome: Outcome, grade: Grader, *, judged: bool, elapsed: float, selection: str | None = None) -> Record:
+    """Grade an outcome.
+
+    Args:
+        outcome, grade: What came out, and what grades it.
+        judged: Whether its candidates should have scores.
+        elapsed: Seconds since the start of the run.
+        selection: How the strategy selects among independent samples; None if it does not.
+    """
     path, cost = outcome.path, outcome.cost
     text = path.text if path is not None else ""
     verdict = FAILED if outcome.stopped == "error" else str(grade(outcome.problem, text).verdict)
@@ -116,6 +126,7 @@ def record_of(outcome: Outcome, grade: Grader, *, judged: bool, elapsed: float) 
         seconds=cost.seconds,
         elapsed=elapsed,
         failures=tuple(f"{failure.where}: {failure.message}" for failure in outcome.failures),
+        samples=sampled(outcome, grade, selection),
     )
 
 
@@ -167,7 +178,8 @@ class Results:
             except json.JSONDecodeError:
                 continue
             if isinstance(row, dict) and set(row) == names:
-                record = Record(**{**row, "failures": tuple(row["failures"])})
+                samples = None if row["samples"] is None else tuple((a, c, v) for a, c, v in row["samples"])
+                record = Record(**{**row, "failures": tuple(row["failures"]), "samples": samples})
                 self.records[record.problem] = record
         self.records = {key: record for key, record in self.records.items() if record.verdict != FAILED}
         with file.open("w", encoding="utf-8") as out:
@@ -201,7 +213,7 @@ def evaluate(
     search: Search,
     scorer: Scorer | None = None,
     sampling: Sampling | None = None,
-    budget: Budget | None = None,
+    budget: Budgets | None = None,
     seed: int = 0,
     results: Results | None = None,
     progress: bool | None = False,
@@ -220,10 +232,11 @@ def evaluate(
     known = dict(results.records) if results is not None else {}
     before = results.elapsed if results is not None else 0.0
     started = time.perf_counter()
+    selection = getattr(search, "selection", None)
 
     def done(outcome: Outcome) -> None:
         elapsed = before + time.perf_counter() - started
-        record = record_of(outcome, grade, judged=scorer is not None, elapsed=elapsed)
+        record = record_of(outcome, grade, judged=scorer is not None, elapsed=elapsed, selection=selection)
         known[record.problem] = record
         if results is not None:
             results.add(record)

@@ -19,7 +19,7 @@ class Extend:
 
     Attributes:
         paths: Open paths. A path may be listed many times: each copy gets its own seed and they share the prefill.
-        until: The next step boundary, or the end.
+        until: The next step boundary, so many tokens, or the end.
         enough: Called with the steps so far (None = not yet there) as they land; True cancels what is in flight.
         temperature: Replaces the run's temperature (0 = greedy); None keeps it.
         tokens: Most new tokens of each continuation; Until.STEP and Until.SPAN then end with Finish.STEP, Until.END

@@ -5,6 +5,8 @@ A scorer is anything with `judge(paths)` (`reason.types.Scorer`). It may also ha
 - `parameters`: its model's parameter count, for FLOPs accounting;
 - `name` and `oracle` (it knows the gold answers), for reports;
 - `count_tokens(path)`: the most tokens that judging the path can cost, for budgets of scorer tokens;
+- `compare(pairs)`: async; for each pair of paths a score whose value is the probability that the first is better, for
+  strategies that compare; and `count_pair_tokens(first, second)`, as `count_tokens`;
 - `validate(problems)`: raises UsageError where it cannot judge these problems.
 """
 
