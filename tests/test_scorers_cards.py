@@ -141,6 +141,25 @@ def test_reason_json_changes_what_ends_a_step(root: FilePath, tmp_path: FilePath
     assert score.parts == paragraphs.parts
 
 
+def test_reason_json_changes_the_system_turn(root: FilePath, tmp_path: FilePath) -> None:
+    for family in ("qwen-prm", "qwen-rm", "rlhflow"):
+        folder, _, _ = made(family, root)
+        for file in folder.iterdir():
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+        (tmp_path / "reason.json").write_text(json.dumps({"scorer": family, "prompt": {"system": "Judge."}}))
+        path = stepped(*ITEMS[1], PUBLISHED[family].joined)
+        scorers: list[Any] = [load_scorer(folder), load_scorer(tmp_path)]
+        texts = [
+            scorer._form.speller.tokenizer if family == "qwen-rm" else scorer._form.tokenizer for scorer in scorers
+        ]
+        spoken = [text.decode(scorer._form.render(path).tokens) for text, scorer in zip(texts, scorers, strict=True)]
+        assert "Judge." not in spoken[0]
+        assert "Judge." in spoken[1]
+    (tmp_path / "reason.json").write_text('{"prompt": "no"}')
+    with pytest.raises(UsageError, match="must be an object of prompt fields"):
+        load_scorer(f"rlhflow:{tmp_path}")
+
+
 def test_every_format_is_known_by_its_prefix() -> None:
     assert set(FORMATS) == set(CARDS)
 

@@ -144,7 +144,7 @@ def format_of(loaded: Loaded, kind: str, name: str, policy: Policy | None = None
         raise UsageError(
             f"the tokenizer of {name} names no end-of-sequence token, which closes a solution: set eos_token"
         )
-    prompt = card_prompt(kind, name) if kind in CARDS else prompt_of(loaded)
+    prompt = prompt_of(loaded, card_prompt(kind, name) if kind in CARDS else None)
     if kind == "outcome-classifier" and loaded.whole is not None and not prompt.chat:
         _need_fast(tokenizer, name)
         return Pair(tokenizer, replace(prompt, template=prompt.template.strip()))
@@ -155,8 +155,7 @@ def format_of(loaded: Loaded, kind: str, name: str, policy: Policy | None = None
 
 def _card_format(loaded: Loaded, kind: str, name: str) -> Format:
     card, tokenizer = CARDS[kind], loaded.tokenizer
-    settings = loaded.settings.get("prompt", {})
-    prompt = Prompt.from_dict({**card_prompt(kind, name).to_dict(), **settings})
+    prompt = prompt_of(loaded, card_prompt(kind, name))
     if kind == "qwen-prm":
         return Tagged(tokenizer, prompt, card.tag)
     if kind == "skywork":
@@ -179,9 +178,20 @@ def same_tokenizer(tokenizer: Any, policy: Policy | None) -> bool:
     return mine is not None and theirs is not None and bool(mine.to_str() == theirs.to_str())
 
 
-def prompt_of(loaded: Loaded) -> Prompt:
-    """What reason.json says, else the question alone, through the tokenizer's chat template if it has one."""
-    if "prompt" in loaded.settings:
-        return Prompt.from_dict(loaded.settings["prompt"])
+def prompt_of(loaded: Loaded, card: Prompt | None = None) -> Prompt:
+    """What reason.json says; else, or where it is silent on a published model, the card's prompt.
+
+    Without a card: the question alone, through the tokenizer's chat template if it has one.
+
+    Raises:
+        UsageError: The prompt in reason.json is none.
+    """
+    said = loaded.settings.get("prompt", {})
+    if not isinstance(said, dict):
+        raise UsageError(
+            f"reason.json says prompt {said!r:.60}; it must be an object of prompt fields, such as step_end"
+        )
+    if said or card is not None:
+        return Prompt.from_dict({**({} if card is None else card.to_dict()), **said})
     chat = bool(getattr(loaded.tokenizer, "chat_template", None))
     return Prompt(template="{question}" if chat else "{question}\n", chat=chat)
