@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 import re
@@ -17,7 +18,9 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from reason.budget import path_tokens
-from reason.types import Capabilities, Finish, Path, Problem, Sampling, Step, Until
+from reason.run import solve
+from reason.scorers.game24 import Game24
+from reason.types import Capabilities, Finish, Outcome, Path, Problem, Sampling, Step, Until
 
 Reply = Callable[[str, str, random.Random], str]
 EOS = 256
@@ -174,3 +177,48 @@ def puzzle(*numbers: int) -> Problem:
     shown = " ".join(map(str, numbers))
     question = f"Use each of the numbers [{shown}] once, with + - * / and parentheses, to make 24."
     return Problem(f"24: {shown}", question, meta={"numbers": numbers, "target": 24})
+
+
+PUZZLES = [puzzle(*n) for n in ((4, 5, 6, 10), (4, 9, 10, 13), (1, 4, 8, 8), (5, 5, 5, 9), (1, 5, 5, 5), (3, 3, 8, 8))]
+EASY = PUZZLES[0]
+
+
+def kind(question: str) -> str:
+    names = {
+        "different next steps": "propose",
+        "Write the next step": "sample",
+        "Check them": "value",
+        "Is this solution right": "check",
+        "most promising": "vote",
+        "Go on from these": "answer",
+    }
+    return next((name for words, name in names.items() if words in question), "plain")
+
+
+def asked(policy: ChatPolicy) -> list[str]:
+    return [kind(question) for question in policy.asked]
+
+
+def scripted(script: dict[str, str]) -> ChatPolicy:
+    """Replies by kind of question; "value a" for the value of a state that ends with a."""
+
+    def reply(question: str, text: str, draw: random.Random) -> str:
+        steps = re.findall(r"^> (.*)", question, re.MULTILINE)
+        name = kind(question)
+        return script.get(f"{name} {steps[-1] if steps else ''}".strip(), script.get(name, ""))
+
+    return ChatPolicy(reply)
+
+
+WORDS = {"value a": "sure", "value b": "likely", "value c": "impossible", "check": "sure", "answer": "Answer: 1"}
+ABC = {"propose": "1. a\n2. b\n3. c", **WORDS}
+
+
+def solved(policy: ChatPolicy, search: object, problem: Problem = EASY, **options: object) -> Outcome:
+    [outcome] = solve([problem], policy=policy, search=search, **options)  # type: ignore[arg-type]
+    assert outcome.stopped != "error", outcome.failures
+    return outcome
+
+
+def right(path: Path | None) -> bool:
+    return path is not None and asyncio.run(Game24().judge([path]))[0].value == 1
