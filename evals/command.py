@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from reason.budget import Budget
+from reason.evals.curve import curve_of, shown_k
 from reason.evals.run import Record, Results, evaluate, fingerprint, summarize
 from reason.evals.tasks import Task
 from reason.resolve import Setup
 from reason.show import json_line, plain
-from reason.types import Problem, Sampling
+from reason.types import Problem, Sampling, UsageError
 
 PRINTED = (
     "problems",
@@ -30,6 +31,7 @@ PRINTED = (
     "unscored",
     "truncated",
     "no_answer",
+    "curve",
 )
 
 
@@ -97,13 +99,20 @@ class EvalCommand:
         except KeyboardInterrupt:
             self._interrupted(done + len(finished))
             return 130
-        summary = {**self.head, **summarize(records)}
+        summary = {**self.head, **summarize(records), "curve": self._curve(records)}
         if results is not None:
             results.finish(summary)
         print_summary(console, summary, records)
         if as_json:
             print(json_line({key: summary[key] for key in (*self.head, *PRINTED)}))
         return 0
+
+    def _curve(self, records: Sequence[Record]) -> dict[str, Any] | None:
+        """Accuracy at every k up to n, or None where the strategy or the run has no such curve."""
+        try:
+            return curve_of(records, self.n)
+        except UsageError:
+            return None
 
     def _interrupted(self, done: int) -> None:
         kept = (
@@ -152,8 +161,23 @@ def print_summary(console: Console, summary: Mapping[str, Any], records: Sequenc
         table.add_row(name, value)
     console.print(plain(title), style="bold", markup=False, highlight=False)
     console.print(table, highlight=False)
+    if summary["curve"] is not None and summary["n"] > 1:
+        print_curve(console, summary["curve"])
     failures = [(record.problem, line) for record in records for line in record.failures]
     for problem, line in failures[:3]:
         console.print(plain(f"{problem}: {line}"), style="yellow", markup=False, highlight=False)
     if len(failures) > 3:
         console.print(f"… and {len(failures) - 3} more failures (results.jsonl has them all)", style="yellow")
+
+
+def print_curve(console: Console, curve: Mapping[str, Any]) -> None:
+    """What each selection among k samples is worth, for some k."""
+    names = {"pass": "any correct", "majority": "majority", "naive": "best", "weighted": "weighted"}
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("k", "tokens", *(names[name] for name in names if name in curve)):
+        table.add_column(column, justify="right", no_wrap=True)
+    for k in shown_k(len(curve["k"])):
+        shares = (percent(curve[name]["mean"][k - 1]) for name in names if name in curve)
+        table.add_row(str(k), f"{curve['tokens'][k - 1]:,.0f}", *shares)
+    console.print("expected accuracy of each selection among k of the samples", style="bold", highlight=False)
+    console.print(table, highlight=False)

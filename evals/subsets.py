@@ -237,8 +237,9 @@ def expected_weighted(
     if sampled:
         generator = np.random.default_rng(seed)
         orders = generator.permuted(np.tile(np.arange(n), (permutations, 1)), axis=1)
+        along = _mean_winners(orders, ids, weights, goodness)
         for k in sampled:
-            values[k - 1] = _mean_winner(orders[:, :k], ids, weights, goodness)
+            values[k - 1] = along[k - 1]
     return values, not sampled
 
 
@@ -251,6 +252,24 @@ def _mean_winner(drawn: NDArray[np.int64], ids: NDArray[np.int64], weights: Floa
     shape = (len(drawn), width + 1)
     counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)[:, :width]
     sums = np.bincount(cells, weights[flat], minlength=shape[0] * shape[1]).reshape(shape)[:, :width]
+    return _mean_share(np.asarray(sums, float), np.asarray(counts, float), goodness)
+
+
+def _mean_winners(orders: NDArray[np.int64], ids: NDArray[np.int64], weights: Floats, goodness: Floats) -> Floats:
+    """`_mean_winner` of the first k of each order, for k = 1 … n, sample by sample. `orders` is [orders, n]."""
+    rows, width = np.arange(len(orders)), len(goodness)
+    sums, counts = np.zeros((len(orders), width + 1)), np.zeros((len(orders), width + 1))
+    values = np.empty(orders.shape[1])
+    for place, drawn in enumerate(orders.T):
+        cells = np.where(ids[drawn] < 0, width, ids[drawn])
+        sums[rows, cells] += weights[drawn]
+        counts[rows, cells] += 1
+        values[place] = _mean_share(sums[:, :width], counts[:, :width], goodness)
+    return values
+
+
+def _mean_share(sums: Floats, counts: Floats, goodness: Floats) -> float:
+    """Mean correctness of the winners of these subsets' votes. `sums` and `counts` are [subsets, groups]."""
     sums = np.where(sums.sum(axis=1, keepdims=True) > 0, sums, counts)
     best = sums.max(axis=1, keepdims=True)
     winners = counts * (sums >= best * (1 - 1e-12))

@@ -45,7 +45,8 @@ def best_of_n(n: int = 16, select: str = "naive", *, power: float = 1.0) -> Stra
         weights = None if power == 1 else powered([item.score for item in candidates], power)
         return conclude(problem, candidates, select, weights=weights, stopped="budget" if cut else "done")
 
-    return Strategy({"naive": "best_of_n"}.get(select, f"{select}_best_of_n"), run, frozenset({SCORER}))
+    name = {"naive": "best_of_n"}.get(select, f"{select}_best_of_n")
+    return Strategy(name, run, frozenset({SCORER}), selection=select)
 
 
 def weighted_best_of_n(n: int = 16, *, power: float = 1.0) -> Strategy:

@@ -26,4 +26,4 @@ def self_consistency(n: int = 16) -> Strategy:
         candidates = [candidate(path) for path in paths if paid_for(path)]
         return conclude(problem, candidates, "majority", stopped="budget" if cut else "done")
 
-    return Strategy("self_consistency", run)
+    return Strategy("self_consistency", run, selection="majority")

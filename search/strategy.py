@@ -23,11 +23,14 @@ class Strategy:
         run: The search itself.
         needs: "scorer" (it judges), "compare" (the scorer must compare pairs), "partial" (the policy must continue
             partial answers) and "logprobs" (its steps must carry log-probabilities).
+        selection: For a search that samples n independent solutions and selects among all of them, "naive", "weighted"
+            or "majority": its run gives the accuracy of the same selection among any k of them. None for all others.
     """
 
     name: str
     run: Search
     needs: frozenset[str] = frozenset()
+    selection: str | None = None
 
     def __call__(self, problem: Problem) -> SearchRun:
         """Start the search on one problem."""

@@ -17,7 +17,7 @@ from reason.types import Capabilities, Finish, Path, Sampling, Step
 QUESTION = "2 + 3 + 4 + 5"
 SUMMARY = (
     "task strategy n model scorer seed problems correct accuracy ci95 generated_tokens scored_tokens seconds unscored "
-    "truncated no_answer"
+    "truncated no_answer curve"
 ).split()
 
 
