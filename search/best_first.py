@@ -5,8 +5,7 @@ Koh et al. 2407.01476 (best-first tree search with a value function) and Q* (Wan
 1. the `wave` most promising open paths leave the queue; `branch` steps are sampled below each and merged;
 2. what is new is judged and queued by its value, solutions go to the pool;
 3. it ends when the budget is spent, when a solution reaches `enough`, when nothing is open, or when no open path can
-   beat the pool: with a falling aggregation (min, product) a path's value bounds all that can follow from it, so that
-   the pool's best solution is then the best there is among all that was sampled below it.
+   beat the pool: with a falling aggregation (min, product) a path's value bounds all that can follow from it.
 
 A path's priority is value + bonus · steps: with bonus 0 a search for the optimum, above it deeper paths come first, as
 with the cost-to-go of Q*, which no process reward model tells.
