@@ -2,18 +2,20 @@
 
 Snell et al. 2408.03314, section 5, and the reference search-and-learn (Beeching et al. 2024). Each level costs n steps:
 
-1. the root is extended n times, later levels share n steps over the kept paths in proportion to value ** balance;
+1. the root is extended n times, later levels share n steps over the kept paths in proportion to value ** balance; a
+   path gets its share only while another step is likely to be new, and what is left over goes to the next level;
 2. equal siblings are merged, each different child is judged once;
 3. the best n // branch children are kept, where finished ones move to the pool and give up their slot;
 4. it ends when the slots are used up, no path is open, or none can beat the pool; the pool then selects the answer.
 
 So beam(16, 4) is 4 wide with 4 branches and costs, level by level, at most what 16 whole solutions cost.
 
-Deviations: sharing by value is REBASE's idea (Wu et al. 2408.00724, there by softmax); balance 0 is the references'
-even split. The references clone or re-extend finished beams to keep n of them, so that of 16 answers 4 differ; here a
-finished path is never extended, cloned or judged again. Merged siblings leave their slots to other paths. With a
-falling aggregation (min, product) and naive selection, paths that the pool already beats are dropped, since no further
-step can raise their value.
+Deviations: the references sample every path `branch` times, however sure its next step is; here steps that would
+hardly be new are kept for levels that are less sure (`reason.search.sparing`). Sharing by value is REBASE's idea (Wu et
+al. 2408.00724, there by softmax); balance 0 is the references' even split. The references clone or re-extend finished
+beams to keep n of them, so that of 16 answers 4 differ; here a finished path is never extended, cloned or judged again.
+Merged siblings leave their slots to other paths. With a falling aggregation (min, product) and naive selection, paths
+that the pool already beats are dropped, since no further step can raise their value.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from reason.work import SearchRun
 class _State:
     tree: Tree
     slots: int
+    saved: int = 0
     frontier: list[Entry] = field(default_factory=list)
     pool: Pool = field(default_factory=Pool)
     cut: bool = False
@@ -51,6 +54,7 @@ def beam(
     refill: bool = True,
     balance: float = 4.0,
     finish: int | None = None,
+    novelty: float | None = None,
 ) -> Strategy:
     """Beam search over steps.
 
@@ -60,11 +64,13 @@ def beam(
         max_steps: Levels at most.
         select: How the pool of finished paths gives the answer: "naive", "weighted" or "majority".
         aggregate: How step values become a path's value ("last", "min", "product", "mean"); None: as the scorer does.
-        refill: Whether every level spends its full share (n, less the share of slots that finished) when fewer paths
-            than slots are left; False spends `branch` on each path that is left.
+        refill: Whether every level may spend its full share (n, less the share of slots that finished) when fewer paths
+            than slots are left, and what the levels before it left over; False spends `branch` on each path at most.
         balance: Power of a path's value in proportion to which it gets steps; 0 shares them evenly.
         finish: Finished paths that end the search, each giving up one slot once fewer slots than that are needed; None:
             n // branch.
+        novelty: A path is extended again only while the chance that a step is new is at least this; 0 is always. None:
+            0.1, or 1.6 / n if that is less.
 
     Raises:
         UsageError: An argument is out of range; branch may not exceed n.
@@ -75,6 +81,7 @@ def beam(
     one_of("select", select, SELECTIONS)
     check_aggregate(aggregate)
     number("balance", balance)
+    worth = number("novelty", min(0.1, 1.6 / n) if novelty is None else novelty, 0, 1)
     if branch > n:
         raise UsageError(f"branch={branch} with n={n}: branch may not exceed n; pass a larger n or branch={n}")
     width = n // branch
@@ -85,9 +92,10 @@ def beam(
         state.frontier = [Entry(0, Child(Path(problem)))]
         for level in range(max_steps):
             kept = [entry.child.path for entry in state.frontier]
-            total = n if level == 0 else level_steps(n, width, len(kept), state.slots, refill)
+            total = n if level == 0 else level_steps(n, width, len(kept), state.slots, refill) + state.saved * refill
             counts = shares(total, [entry.child.value for entry in state.frontier], balance)
-            families, state.cut = yield from sample_children(kept, counts)
+            families, state.cut = yield from sample_children(kept, counts, novelty=worth)
+            state.saved = total - sum(child.copies for family in families for child in family)
             _grow(state, (yield from judge_children(families, aggregate)))
             _keep(state, width, bound=select == "naive" and aggregate in FALLING)
             if not state.frontier or state.cut:

@@ -22,7 +22,11 @@ from reason.work import Results, Work, extend
 
 
 def unseen(steps: Sequence[Step]) -> float:
-    """The estimated chance that one more sample differs from all of these; 1 where nothing can be said."""
+    """The estimated chance that one more sample differs from all of these; 1 where nothing can be said.
+
+    Failed steps say nothing.
+    """
+    steps = [step for step in steps if step.finish is not Finish.ERROR]
     kinds = Counter((step.text, step.finish) for step in steps)
     if steps and all(step.logprobs for step in steps):
         known = {(step.text, step.finish): math.exp(step.logprob) for step in steps}

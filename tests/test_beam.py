@@ -53,7 +53,7 @@ def test_finished_paths_are_left_alone(n, branch, seed, select, aggregate, refil
 def test_keeps_the_best_children_of_each_level():
     problem = fake_problems(1, terms=4)[0]
     record = recorder(0.4, branch=4, noise=0.9)
-    outcome = record.solve(beam(12, 4, refill=False), problem)
+    outcome = record.solve(beam(12, 4, refill=False, novelty=0), problem)
     tree = outcome.tree
     for depth in (1, 2):
         level = [node for node in range(len(tree)) if tree.depth[node] == depth]
@@ -78,7 +78,7 @@ def test_equal_siblings_are_merged_before_they_are_judged():
 def test_finished_paths_give_up_their_slot():
     problem = fake_problems(1, terms=2)[0]
     record = recorder(0.3, branch=8)
-    four = record.solve(beam(16, 4), problem)
+    four = record.solve(beam(16, 4, novelty=0), problem)
     assert Counter(candidate.path.complete for candidate in four.candidates) == {True: 4}
     assert len(record.batches) == 2
 
@@ -93,7 +93,7 @@ def test_falling_values_bound_what_is_still_worth_extending():
     assert len(bounded.extended) <= len(free.extended)
 
 
-@pytest.mark.parametrize("steps", [0, 3, 20, 40])
+@pytest.mark.parametrize("steps", [0, 3, 12, 20])
 def test_the_budget_leaves_the_best_of_what_was_paid_for(steps):
     problem = fake_problems(1, terms=4)[0]
     record = recorder(0.5, steps_left=steps)
@@ -105,6 +105,26 @@ def test_the_budget_leaves_the_best_of_what_was_paid_for(steps):
         best = max(record.scores[index].value for index, path in enumerate(record.judged) if path.text)
         assert outcome.path is not None
         assert max(candidate.score for candidate in outcome.candidates) <= best
+
+
+def test_steps_that_would_hardly_be_new_are_kept_for_unsure_levels():
+    sure, plain = recorder(0.97, branch=4), recorder(0.97, branch=4)
+    problem = fake_problems(1, terms=5)[0]
+    saved = sure.solve(beam(16, 4, novelty=0.1), problem)
+    assert saved.answer == plain.solve(beam(16, 4, novelty=0), problem).answer == problem.answer
+    assert len(sure.extended) * 4 < len(plain.extended)
+    for novelty in (0.0, 0.05, 0.3):
+        record = recorder(0.5, branch=8, noise=0.5)
+        tree = record.solve(beam(16, 4, novelty=novelty, finish=16), problem).tree
+        spent = [0] * 6
+        for node in range(len(tree)):
+            spent[tree.depth[node]] += tree.samples[node]
+        for level in range(6):
+            assert sum(spent[: level + 1]) <= 16 * (level + 1)
+    carried = recorder(0.9, branch=4, noise=0.5)
+    tree = carried.solve(beam(16, 4, novelty=0.08, finish=16), problem).tree
+    spent = [sum(tree.samples[node] for node in range(len(tree)) if tree.depth[node] == depth) for depth in range(5)]
+    assert max(spent) > 16 > min(spent)
 
 
 def test_unscored_paths_rank_last():
@@ -166,7 +186,7 @@ def test_better_paths_get_more_steps():
     counts = []
     for balance in (0.0, 4.0):
         record = recorder(0.4, branch=4, noise=0.5)
-        tree = record.solve(beam(16, 4, balance=balance), problem).tree
+        tree = record.solve(beam(16, 4, balance=balance, novelty=0), problem).tree
         level = [node for node in range(len(tree)) if tree.depth[node] == 1 and tree.samples[node]]
         counts.append([tree.samples[node] for node in sorted(level, key=lambda node: -tree.value[node])])
     assert max(counts[0]) - min(counts[0]) <= 1
