@@ -1,7 +1,8 @@
 """Best-of-n by pairwise comparison: the different answers play a tournament that a judge decides.
 
-n solutions are sampled and equal answers merged, each answer represented by its first complete solution, so that the
-judge compares answers, not copies. Seeds are the numbers of votes. Of k answers
+n solutions are sampled and equal answers merged, so that the judge compares answers, not copies: an answer is played by
+its complete solution of the highest mean log-probability (the first, where these are unknown; measured, the likeliest
+represents an answer 4 points better than the first). Seeds are the numbers of votes. Of k answers
 
 - "knockout" pairs the best seed with the worst, the loser is out: k - 1 comparisons in about log2 k rounds, each one
   request (knockout tournaments of LLM judges: Liu et al. 2501.13007);
@@ -31,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reason.answers import vote
+from reason.search.confidence import confidences
 from reason.search.select import candidate, conclude, paid_for
 from reason.search.strategy import COMPARE, Strategy, at_least, one_of
 from reason.types import Candidate, Finish, Path, Problem, UsageError
@@ -98,7 +100,7 @@ class _Team:
     """Equal answers.
 
     Attributes:
-        captain: The candidate that is compared for them: the first complete one.
+        captain: The candidate that is compared for them: the likeliest complete one.
         members: All of them.
     """
 
@@ -112,8 +114,13 @@ def _teams(candidates: Sequence[Candidate]) -> list[_Team]:
     for group in vote([item.answer for item in candidates]):
         if group.answer is not None:
             complete = [member for member in group.members if candidates[member].path.complete]
-            teams.append(_Team((complete or group.members)[0], group.members))
+            teams.append(_Team(_likeliest(candidates, complete or group.members), group.members))
     return teams
+
+
+def _likeliest(candidates: Sequence[Candidate], members: Sequence[int]) -> int:
+    likelihoods = confidences([candidates[member].path for member in members], "mean", 1, 0)
+    return members[max(range(len(members)), key=lambda place: (_or(likelihoods[place], -1.0), -place))]
 
 
 def _winner(teams: Sequence[_Team], scores: Sequence[float]) -> int | None:

@@ -76,7 +76,21 @@ def test_a_consistent_judge_gets_its_favourite_and_no_pair_meets_twice(
         assert len(games) <= len(played) * (k // 2)
 
 
-def test_equal_answers_are_merged_and_share_the_score_of_the_first_complete_one() -> None:
+def test_the_likeliest_complete_solution_plays_for_an_answer() -> None:
+    search = tournament(4)(PROBLEM)
+    next(search)
+    drawn = [
+        ("Answer: 4", -2.0, Finish.STOP),
+        ("So 4.\nAnswer: 4", -0.5, Finish.STOP),
+        ("Answer: 9", -3.0, Finish.STOP),
+    ]
+    drawn.append(("Thus.\nAnswer: 4", -0.1, Finish.LENGTH))
+    work = search.send([Step(text, (1,), (logprob,), finish) for text, logprob, finish in drawn])
+    assert isinstance(work, Compare)
+    assert [(a.text, b.text) for a, b in work.pairs] == [(drawn[1][0], drawn[2][0])]
+
+
+def test_equal_answers_are_merged_and_share_one_score() -> None:
     search = tournament(5)(PROBLEM)
     work = next(search)
     finishes = [Finish.LENGTH, Finish.STOP, Finish.STOP, Finish.STOP, Finish.STOP]
