@@ -179,6 +179,16 @@ def test_language_models_that_judge_are_known_by_name(name: str, form: str | Non
     assert card_named(name) == form
 
 
+def test_a_model_type_that_only_its_own_code_knows(root: FilePath, tmp_path: FilePath) -> None:
+    folder, _, _ = made("qwen-prm", root)
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text()) | {"model_type": "qwen2_rm"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    path = stepped(*ITEMS[1], "\n\n")
+    assert judge(load_scorer(tmp_path), [path]) == judge(load_scorer(folder), [path])
+
+
 def test_a_language_model_with_a_value_head_is_read_as_one(root: FilePath, tmp_path: FilePath) -> None:
     folder, _, _ = made("skywork", root)
     for file in folder.iterdir():

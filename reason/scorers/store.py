@@ -27,10 +27,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast, Qwen2Config
 
 from reason.prompts import Prompt
-from reason.scorers.cards import CARDS
+from reason.scorers.cards import CARDS, Card
 from reason.scorers.heads import (
     load_backbone,
     load_language_model,
@@ -241,10 +241,7 @@ def load_card(folder: FilePath, kind: str, *, device: torch.device, dtype: torch
     tokenizer = load_tokenizer(folder)
     if card.prompt.chat:
         need_template(tokenizer, kind)
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{folder / 'config.json'} cannot be read ({' '.join(str(error).split()):.200})") from error
+    config = _card_config(folder, card)
     if card.head == "answer":
         tokens = verdict_tokens(tokenizer, kind, card)
         backbone, head = load_language_model(folder, config, tokens, device=device, dtype=dtype)
@@ -253,6 +250,17 @@ def load_card(folder: FilePath, kind: str, *, device: torch.device, dtype: torch
             need_tag(tokenizer, card.tag)
         backbone, head = load_backbone(folder, config, card, device=device, dtype=dtype)
     return Loaded(backbone, head, tokenizer, read_json(folder / "reason.json"))
+
+
+def _card_config(folder: FilePath, card: Card) -> Any:
+    """The backbone's configuration; a model type that only the model's own code knows is a Qwen2 with another head."""
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        if card.head != "answer" and isinstance(error, ValueError):
+            return Qwen2Config.from_pretrained(folder)
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{folder / 'config.json'} cannot be read ({reason:.200}); copy it there again") from error
 
 
 @torch.inference_mode()
