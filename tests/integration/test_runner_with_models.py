@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from tiny_scorers import EOS, SIZES, VOCABULARY, byte_tokenizer, own_parts
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 import reason
-from reason import Budget, Outcome, Problem, Sampling
+from reason import Budget, Outcome, Path, Problem, Sampling, Score
 from reason.scorers.store import save_scorer
 from reason.search import STRATEGIES
 
@@ -41,9 +42,25 @@ def scorer_directory(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+class Comparing:
+    """A scorer that compares by what it judges, for the strategies that need pairs."""
+
+    def __init__(self, directory: str) -> None:
+        self.scorer = reason.load_scorer(directory)
+        self.parameters, self.count_tokens = self.scorer.parameters, self.scorer.count_tokens  # type: ignore[attr-defined]
+
+    async def judge(self, paths: Sequence[Path]) -> list[Score]:
+        return await self.scorer.judge(paths)
+
+    async def compare(self, pairs: Sequence[tuple[Path, Path]]) -> list[Score]:
+        judged = await self.judge([path for pair in pairs for path in pair])
+        both = zip(judged[::2], judged[1::2], strict=True)
+        return [Score(0.5 + (one.value - two.value) / 2, tokens=one.tokens + two.tokens) for one, two in both]
+
+
 @pytest.fixture
 def scorer(scorer_directory: str) -> reason.Scorer:
-    return reason.load_scorer(scorer_directory)
+    return Comparing(scorer_directory)
 
 
 def results(outcomes: list[Outcome]) -> list[str]:
@@ -59,7 +76,7 @@ def test_every_strategy_runs_and_costs_something(name: str, policy: reason.Polic
     for outcome in outcomes:
         cost = outcome.cost
         assert cost.generated_tokens > 0
-        assert (cost.scored_tokens > 0) == ("scorer" in search.needs)
+        assert (cost.scored_tokens > 0) == bool({"scorer", "compare"} & search.needs)
         assert cost.flops > 2 * policy.capabilities.parameters * cost.generated_tokens
 
 
@@ -69,7 +86,7 @@ def test_results_do_not_depend_on_concurrency(name: str, model: Qwen2ForCausalLM
         outcomes = reason.solve(
             PROBLEMS,
             policy=reason.wrap(model, byte_tokenizer(), memory_gib=0.05),
-            scorer=reason.load_scorer(scorer_directory),
+            scorer=Comparing(scorer_directory),
             search=STRATEGIES[name](4),
             sampling=SAMPLING,
             concurrency=concurrency,
