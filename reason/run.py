@@ -84,11 +84,7 @@ def solve(
         progress=progress,
         on_outcome=on_outcome,
     )
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(run)
-    return _run_in_thread(run)
+    return blocking(run)
 
 
 async def asolve(
@@ -132,6 +128,15 @@ async def asolve(
             await asyncio.gather(*workers, return_exceptions=True)
             await caller.close()
     return [outcomes[index] for index in range(len(problems))]
+
+
+def blocking(run: Coroutine[Any, Any, list[Outcome]]) -> list[Outcome]:
+    """What the coroutine returns, also where an event loop is running in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(run)
+    return _run_in_thread(run)
 
 
 def _run_in_thread(run: Coroutine[Any, Any, list[Outcome]]) -> list[Outcome]:

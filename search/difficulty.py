@@ -246,8 +246,10 @@ def quantile_edges(values: Floats, weights: Floats, bins: int) -> tuple[float, .
     edges: list[float] = []
     for number in range(1, bins):
         at = int(np.searchsorted(mass, number / bins - 1e-9))
-        if at + 1 < len(ranked):
-            edge = float(f"{(ranked[at] + ranked[at + 1]) / 2:.6g}")
-            if ranked[0] < edge <= ranked[-1] and (not edges or edge > edges[-1]):
+        above = int(np.searchsorted(ranked, ranked[min(at, len(ranked) - 1)], side="right"))
+        if above < len(ranked):
+            middle = float((ranked[above - 1] + ranked[above]) / 2)
+            edge = middle if middle > ranked[above - 1] else float(ranked[above])
+            if not edges or edge > edges[-1]:
                 edges.append(edge)
     return tuple(edges)

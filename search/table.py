@@ -140,8 +140,8 @@ def _stage_json(stage: Stage) -> dict[str, Any]:
             "features": list(FEATURES),
             "success": _logistic_json(found.success),
             "settled": _logistic_json(found.settled),
-            "edges": _shorts(found.edges),
-            "inner": [_shorts(edges) for edges in found.inner],
+            "edges": list(found.edges),
+            "inner": [list(edges) for edges in found.inner],
         }
     )
     return {
