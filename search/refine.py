@@ -10,7 +10,8 @@ Deviations:
 - The paper's prompts are few-shot and task by task; these are zero-shot (`reason.search.asking.RefinePrompts`).
 - The paper stops after a fixed number of rounds or on a stop phrase anywhere in the feedback; here the verdict must be
   the reply's whole last line, and a critique without one means "go on", not "right" and not "wrong".
-- The paper shows the whole history; `shown` bounds it.
+- The paper shows the whole history; `shown` bounds it, and after a failed attempt one attempt fewer is shown, in case
+  the question has outgrown the model's context.
 - It can end early when the same answer has come `repeats` times in a row.
 - The answer is the last attempt's (the paper's), or with a scorer as critic the best-scored attempt's.
 """
@@ -22,7 +23,7 @@ from dataclasses import dataclass, field
 
 from reason.answers import answer_of
 from reason.search.asking import Account, RefinePrompts, check_prompts, fill, quoted, readable, said
-from reason.search.revise import SELECT, settled
+from reason.search.revise import SELECT, fewer, settled
 from reason.search.select import UNSCORED, candidate, conclude, judge_unique, paid_for
 from reason.search.spending import size
 from reason.search.strategy import SCORER, Strategy, at_least, number, one_of
@@ -39,7 +40,6 @@ NO_CRITIQUE = "(none)"
 class _Settings:
     critic: str
     accept: float
-    shown: int
     select: str
     repeats: int | None
     prompts: RefinePrompts
@@ -51,14 +51,18 @@ class _State:
 
     Attributes:
         known: The scores by text, for equal attempts.
+        shown: How many of the attempts the policy is shown.
+        misses: Failed attempts since the last solution.
         accepted: The critic called the last attempt right.
         cut: The budget ended a reply.
     """
 
     account: Account
+    shown: int
     attempts: list[Path] = field(default_factory=list)
     critiques: list[str] = field(default_factory=list)
     known: dict[tuple[str, Finish], Score] = field(default_factory=dict)
+    misses: int = 0
     accepted: bool = False
     cut: bool = False
 
@@ -98,10 +102,10 @@ def self_refine(
         at_least("repeats", repeats, 2)
     chosen = ("naive" if critic == "scorer" else "last") if select is None else one_of("select", select, SELECT)
     check_prompts(prompts, RefinePrompts)
-    settings = _Settings(critic, bar, shown, chosen, repeats, prompts)
+    settings = _Settings(critic, bar, chosen, repeats, prompts)
 
     def run(problem: Problem) -> SearchRun:
-        state = _State(Account(n))
+        state = _State(Account(n), shown)
         while True:
             yield from _attempt(problem, state, settings)
             if state.cut or state.account.over or _settled(state, repeats):
@@ -119,7 +123,7 @@ def self_refine(
 def _attempt(problem: Problem, state: _State, settings: _Settings) -> Generator[Work, Results, None]:
     """One more solution; a failed one only costs."""
     prompts, start = settings.prompts, Path(problem)
-    if state.attempts:
+    if state.attempts and state.shown:
         turns = [
             fill(
                 prompts.turn,
@@ -127,7 +131,7 @@ def _attempt(problem: Problem, state: _State, settings: _Settings) -> Generator[
                 attempt=quoted(said(state.attempts[index].text)) or quoted(NO_CRITIQUE),
                 critique=quoted(state.critiques[index] or NO_CRITIQUE),
             )
-            for index in range(max(len(state.attempts) - settings.shown, 0), len(state.attempts))
+            for index in range(max(len(state.attempts) - state.shown, 0), len(state.attempts))
         ]
         start = ask(problem, fill(prompts.refine, question=problem.question, history="\n\n".join(turns)))
     [path] = yield from extend([start])
@@ -135,8 +139,12 @@ def _attempt(problem: Problem, state: _State, settings: _Settings) -> Generator[
     state.cut = path.finish is Finish.BUDGET
     if paid_for(path):
         state.attempts.append(path.under(problem))
+        state.misses = 0
         if path.text:
             state.account.found(size(path.steps[-1]))
+    elif state.attempts:
+        state.misses += 1
+        state.shown = fewer(min(state.shown, len(state.attempts)), state.misses)
 
 
 def _criticise(problem: Problem, state: _State, settings: _Settings) -> Generator[Work, Results, None]:

@@ -9,7 +9,8 @@ Deviations:
 
 - The paper fine-tunes a revision model on its own wrong attempts; any chat model is asked in words instead
   (`reason.search.asking.RevisionPrompts`), so it may also spoil a right attempt: choose over the whole chain.
-- An attempt's thinking is not shown again, nor are attempts that failed or came out empty.
+- An attempt's thinking is not shown again, nor are attempts that failed or came out empty. After a failure one attempt
+  fewer is shown, in case the question has outgrown the model's context.
 - A chain can end early, when the same answer has come `repeats` times in a row. A majority that the attempts still to
   come cannot overturn ends the search.
 
@@ -38,14 +39,18 @@ class Chain:
 
     Attributes:
         length: How many it may make.
+        shown: How many of its attempts it is shown.
         made: How many it has made, failed ones included.
         attempts: The solutions among them.
+        misses: Failed attempts since the last solution.
         settled: The answer has repeated itself often enough.
     """
 
     length: int
+    shown: int
     made: int = 0
     attempts: list[Path] = field(default_factory=list)
+    misses: int = 0
     settled: bool = False
 
 
@@ -90,10 +95,10 @@ def revision(
     levels = parallel > 1 and (scored if hierarchical is None else bool(hierarchical))
 
     def run(problem: Problem) -> SearchRun:
-        chains = [Chain(n // parallel + (index < n % parallel)) for index in range(parallel)]
+        chains = [Chain(n // parallel + (index < n % parallel), shown) for index in range(parallel)]
         cut = False
         while not cut and (going := [c for c in chains if c.made < c.length and not c.settled]):
-            paths = yield from extend([_next(problem, chain, shown, prompts) for chain in going])
+            paths = yield from extend([_next(problem, chain, prompts) for chain in going])
             cut = any(path.finish is Finish.BUDGET for path in paths)
             for chain, path in zip(going, paths, strict=True):
                 _add(chain, path.under(problem), repeats)
@@ -108,11 +113,11 @@ def revision(
     return Strategy(name, run, frozenset({SCORER}) if scored else frozenset())
 
 
-def _next(problem: Problem, chain: Chain, shown: int, prompts: RevisionPrompts) -> Path:
+def _next(problem: Problem, chain: Chain, prompts: RevisionPrompts) -> Path:
     """The question for a chain's next attempt."""
     texts = [text for path in chain.attempts if (text := quoted(said(path.text)))]
-    first = max(len(texts) - shown, 0)
-    if not texts:
+    first = max(len(texts) - chain.shown, 0)
+    if first == len(texts):
         return Path(problem)
     blocks = [fill(prompts.attempt, number=i + 1, attempt=texts[i]) for i in range(first, len(texts))]
     return ask(problem, fill(prompts.revise, question=problem.question, attempts="\n\n".join(blocks)))
@@ -122,7 +127,16 @@ def _add(chain: Chain, path: Path, repeats: int | None) -> None:
     chain.made += 1
     if paid_for(path):
         chain.attempts.append(path)
+        chain.misses = 0
+    elif chain.attempts:
+        chain.misses += 1
+        chain.shown = fewer(min(chain.shown, len(chain.attempts)), chain.misses)
     chain.settled = settled([answer_of(attempt.text) for attempt in chain.attempts], repeats)
+
+
+def fewer(shown: int, misses: int) -> int:
+    """How many attempts are shown after a failure: one fewer, but none only if one alone has failed twice in a row."""
+    return max(shown - 1, int(misses < 2))
 
 
 def settled(answers: Sequence[str | None], repeats: int | None) -> bool:

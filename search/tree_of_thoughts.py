@@ -26,6 +26,7 @@ import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 
+from reason.answers import answer_of, vote
 from reason.search.asking import Account, check_prompts
 from reason.search.select import SELECTIONS, candidate, conclude, paid_for
 from reason.search.strategy import Strategy, at_least, number, one_of
@@ -269,13 +270,19 @@ def _answer(state: _Search, states: Sequence[State]) -> Generator[Work, Results,
         solutions = yield from thinker.finish(states)
     for solution in solutions:
         _finished(state, solution)
-    if state.settings.evaluate == "value" and not state.ended:
+    if state.settings.evaluate == "value" and not state.ended and (state.settings.search == "dfs" or _contested(state)):
         complete = [solution for solution in solutions if solution.path.complete]
         yield from thinker.value(complete, state.settings.votes, _left(state))
     for solution in solutions:
         solution.node = state.tree.add(solution.node, solution.path.steps[-1], value=solution.value)
     done = {solution.path.steps[:-1] for solution in solutions}
     state.idle += [here for here in states if here.path.steps not in done]
+
+
+def _contested(state: _Search) -> bool:
+    """Whether judging the solutions can change the answer."""
+    answers = [answer_of(solution.path.text) for solution in state.pool]
+    return state.settings.select != "majority" and len(vote(answers)) > 1
 
 
 def _left(state: _Search) -> float:
@@ -287,7 +294,7 @@ def _conclude(state: _Search, problem: Problem) -> Generator[Work, Results, Outc
     if not state.pool:
         deepest = sorted(state.idle, key=lambda here: -len(here.path.steps))
         yield from _answer(state, _ranked(deepest)[:1])
-    if state.settings.evaluate == "vote" and not state.ended:
+    if state.settings.evaluate == "vote" and not state.ended and _contested(state):
         yield from state.thinker.vote(state.pool, state.settings.votes, _left(state))
         for solution in state.pool:
             state.tree.note(solution.node, solution.value)

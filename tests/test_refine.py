@@ -200,6 +200,18 @@ def test_failed_replies_are_survived():
     assert (nothing.answer, nothing.stopped, len(nothing.failures)) == (None, "done", 3)
 
 
+def test_a_question_that_outgrows_the_context_shows_fewer_attempts():
+    tried: list[int] = []
+
+    def error(path: Path) -> bool:
+        if not path.problem.question.startswith("Check"):
+            tried.append(path.problem.question.count("\nCritique of attempt"))
+        return tried[-1] > 2
+
+    run(ChatPolicy(slipper(9), error=error), self_refine(12), retries=0)
+    assert tried == [0, 1, 2, 3, 2, 2]
+
+
 def test_empty_replies_end():
     outcome = run(ChatPolicy(lambda q, text, draw: ""), self_refine(4))
     assert outcome.answer is None

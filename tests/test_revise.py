@@ -133,10 +133,22 @@ def test_a_chain_ends_when_its_answer_repeats():
 
 def test_failed_attempts_are_not_shown_and_cost_their_turn():
     policy = ChatPolicy(slipper(9), error=lambda path: path.seed % 3 == 0)
-    outcome = run(policy, revision(12, select="last"), retries=0)
+    outcome = run(policy, revision(12, shown=12, select="last"), retries=0)
     failed = 12 - len(outcome.candidates)
     assert len(outcome.failures) == failed > 0
     assert answers(outcome) == [str(21 - i) for i in range(12 - failed)]
+
+
+@pytest.mark.parametrize(("room", "shown"), [(3, [0, 1, 2, 3, 4, 3, 3, 3]), (0, [0, 1, 1, 0, 0, 0, 0, 0])])
+def test_a_chain_that_outgrows_the_context_is_shown_fewer_attempts(room, shown):
+    tried: list[int] = []
+
+    def error(path: Path) -> bool:
+        tried.append(len(said_answers(path.problem.question)))
+        return tried[-1] > room
+
+    run(ChatPolicy(slipper(9), error=error), revision(8, shown=4 if room else 1, select="last"), retries=0)
+    assert tried == shown
 
 
 def test_nothing_at_all_still_concludes():

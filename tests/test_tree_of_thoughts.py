@@ -28,6 +28,7 @@ from chats import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reason.answers import vote
 from reason.budget import Budget
 from reason.policies.fake import FakePolicy, fake_problems
 from reason.run import asolve, solve
@@ -62,13 +63,19 @@ def test_breadth_first_solves_what_chain_of_thought_does_not():
 
 
 def test_a_breadth_first_search_asks_as_the_paper_does():
-    policy = ChatPolicy(Puzzler(4))
-    outcome = solved(policy, tree_of_thoughts(10_000, propose=4, keep=2, votes=2, depth=3, select="weighted"))
-    plan = "".join({"propose": "p", "value": "v", "answer": "a", "check": "c"}[name] for name in asked(policy))
-    assert re.fullmatch(r"pv+ppv+ppv+aac+", plan)
-    assert plan.startswith("p" + "v" * 8 + "pp")
-    assert len(outcome.candidates) == 2
-    assert len(outcome.tree.steps) > 12
+    letters = {"propose": "p", "value": "v", "answer": "a", "check": "c"}
+    checked = set()
+    for seed in range(12):
+        policy = ChatPolicy(Puzzler(4))
+        strategy = tree_of_thoughts(10_000, propose=4, keep=2, votes=2, depth=3, select="weighted")
+        outcome = solved(policy, strategy, seed=seed)
+        plan = "".join(letters[name] for name in asked(policy))
+        assert plan.startswith("p" + "v" * 8 + "pp")
+        contested = len(vote([candidate.answer for candidate in outcome.candidates])) > 1
+        assert re.fullmatch(r"pv+ppv+ppv+aa" + "cccc" * contested, plan)
+        assert len(outcome.candidates) == 2
+        checked.add(contested)
+    assert checked == {True, False}
 
 
 def test_the_best_states_are_kept():
