@@ -18,7 +18,7 @@ from reason.policies.fake import FakePolicy, FakeScorer, fake_problems
 from reason.scorers import cached, ensemble, load_scorer
 from reason.scorers.cache import path_key
 from reason.search import STRATEGIES
-from reason.types import Finish, Path, Problem, Score, Step, UsageError
+from reason.types import BackendError, Finish, Path, Problem, Score, Step, UsageError
 
 NAN = math.nan
 
@@ -244,6 +244,23 @@ class TestEnsemble:
         assert math.isnan(lost.value)
         assert lost.tokens == 5
         assert lost.error == "no member of the ensemble scored it: down; late"
+
+    def test_a_member_whose_call_fails_is_left_out_unless_all_do(self) -> None:
+        down = Counting(fails=1)
+        assert judge(ensemble([down, Fixed(Score(0.7))]), [path("Q", "a")])[0].value == 0.7
+        with pytest.raises(RuntimeError, match="server down"):
+            judge(ensemble([Counting(fails=1), Counting(fails=1)]), [path("Q", "a")])
+
+        class Wrong(Fixed):
+            async def judge(self, paths: Sequence[Path]) -> list[Score]:
+                if self.parameters:
+                    raise UsageError("no such paths")
+                return [self.score]
+
+        with pytest.raises(BackendError, match="returned a list of 1 for 2 paths"):
+            judge(ensemble([Wrong(Score(0.1)), Counting()]), [path("Q", "a"), path("Q", "b")])
+        with pytest.raises(UsageError, match="no such paths"):
+            judge(ensemble([Wrong(Score(0.1), parameters=1), Counting()]), [path("Q", "a")])
 
     @given(st.lists(SCORES, min_size=2, max_size=4), st.sampled_from(["mean", "min", "uncertainty"]))
     def test_values_lie_among_the_members_and_tokens_add_up(self, scores: list[Score], kind: str) -> None:

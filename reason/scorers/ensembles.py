@@ -11,7 +11,8 @@ not chosen for it. Deviations: the spread is the members' standard deviation by 
 Values are combined as the members give them, so they should mean the same: probabilities of being right, best after
 calibration (`reason.scorers.calibration`). Step values are combined wherever every member that scored the path gives
 one for each step; otherwise the score has no steps, and the same goes for the values of lines. A member that leaves a
-path unscored (NaN) is left out for that path, its weight too; the path is unscored where all do. Tokens add up.
+path unscored (NaN) is left out for that path, its weight too; the path is unscored where all do. So is a member whose
+whole call fails, for that call; where all fail, the call fails and the runner tries again. Tokens add up.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from functools import partial
 from typing import Any
 
 from reason.search.strategy import number, one_of
-from reason.types import Path, Problem, Score, Scorer, UsageError
+from reason.types import BackendError, MissingExtraError, Path, Problem, Score, Scorer, UsageError
 
 KINDS = ("mean", "min", "uncertainty")
 SPREADS = ("std", "variance")
@@ -104,8 +105,28 @@ class Ensemble:
         return sum(_most_tokens(scorer, path) for scorer in self._scorers)
 
     async def judge(self, paths: Sequence[Path]) -> list[Score]:
-        """One score per path; NaN where every member left it unscored."""
-        given = await asyncio.gather(*(scorer.judge(paths) for scorer in self._scorers))
+        """One score per path; NaN where every member left it unscored.
+
+        Raises:
+            BackendError: A member did not give one score per path.
+            Exception: What the first member raised, where every one did; and errors of use.
+        """
+        asked = [scorer.judge(paths) for scorer in self._scorers]
+        given: list[list[Score]] = []
+        failed: list[Exception] = []
+        for scorer, result in zip(self._scorers, await asyncio.gather(*asked, return_exceptions=True), strict=True):
+            if isinstance(result, UsageError | MissingExtraError) or not isinstance(result, list | Exception):
+                raise result if isinstance(result, BaseException) else BackendError(_shape(scorer, result, paths))
+            if isinstance(result, Exception):
+                failed.append(result)
+                message = " ".join(f"{type(result).__name__}: {result}".split())
+                given.append([Score(math.nan, error=message)] * len(paths))
+            elif len(result) != len(paths):
+                raise BackendError(_shape(scorer, result, paths))
+            else:
+                given.append(result)
+        if len(failed) == len(self._scorers):
+            raise failed[0]
         return [self._combine(scores) for scores in zip(*given, strict=True)]
 
     def _combine(self, scores: Sequence[Score]) -> Score:
@@ -137,6 +158,11 @@ class Ensemble:
             return mean
         variance = math.fsum(weight * (value - mean) ** 2 for value, weight in known) / total
         return mean - self._penalty * (variance if self._spread == "variance" else math.sqrt(variance))
+
+
+def _shape(scorer: Scorer, result: object, paths: Sequence[Path]) -> str:
+    got = f"a list of {len(result)}" if isinstance(result, list) else type(result).__name__
+    return f"{type(scorer).__name__}.judge returned {got} for {len(paths)} paths; it must return one score for each"
 
 
 def _aligned(values: Sequence[Sequence[float]]) -> bool:
