@@ -33,6 +33,8 @@ from reason.search.rules import RULES
 from reason.search.strategy import one_of
 from reason.types import Finish, Path, Problem, Step
 
+_WIDE = 32
+
 
 class Tree(NodeArrays):
     """A tree of steps with search statistics.
@@ -85,6 +87,7 @@ class Tree(NodeArrays):
         self._rule = RULES[one_of("rule", rule, tuple(RULES))]
         self.steps: list[Step | None] = []
         self.step_values: list[tuple[float, ...]] = []
+        self._index: dict[int, dict[tuple[str, Finish], int]] = {}
         self._append(None, ())
 
     def _append(self, step: Step | None, step_values: tuple[float, ...]) -> int:
@@ -122,6 +125,7 @@ class Tree(NodeArrays):
         if not rollout:
             self._count_sample(parent, mass, copies, value)
             self.singles[parent] += copies == 1
+            self._note_step(parent, node, step)
         if rollout or step.finish is not (Finish.STOP if self.whole else Finish.STEP):
             self.samplable[node] = self.open[node] = False
             self.ways[node] = 0
@@ -145,11 +149,23 @@ class Tree(NodeArrays):
 
     def find(self, parent: int, step: Step) -> int:
         """The child that an equal step made before, or NONE."""
+        known = self._index.get(parent)
+        if known is not None:
+            return known.get((step.text, step.finish), NONE)
         for child in self.children(parent):
-            known = self.steps[child]
-            if known is not None and self.mass[child] and (known.text, known.finish) == (step.text, step.finish):
+            made = self.steps[child]
+            if made is not None and self.mass[child] and made.text == step.text and made.finish is step.finish:
                 return child
         return NONE
+
+    def _note_step(self, parent: int, node: int, step: Step) -> None:
+        """Let wide nodes find their children without looking through them."""
+        known = self._index.get(parent)
+        if known is not None:
+            known[step.text, step.finish] = node
+        elif self.samples[parent] > _WIDE:
+            sampled = [(child, self.steps[child]) for child in self.children(parent) if self.mass[child]]
+            self._index[parent] = {(made.text, made.finish): child for child, made in sampled if made is not None}
 
     def children(self, node: int) -> Iterator[int]:
         """The node's children, in the order they were added."""

@@ -310,6 +310,15 @@ def test_rollouts_are_no_samples():
     assert tree.find(2, step("xyz", Finish.STOP)) == NONE
 
 
+@pytest.mark.parametrize("width", [1, 32, 33, 34, 200])
+def test_a_wide_nodes_children_are_found(width):
+    tree = Tree(PROBLEM)
+    tree.add(0, step("0"), value=0.1, rollout=True)
+    nodes = [tree.add(0, step(str(index))) for index in range(width)]
+    assert [tree.find(0, step(str(index))) for index in range(width)] == nodes
+    assert tree.find(0, step("0", Finish.STOP)) == tree.find(0, step(str(width))) == NONE
+
+
 def test_arrays_grow_and_keep_what_they_hold():
     tree = Tree(PROBLEM)
     for index in range(100):
