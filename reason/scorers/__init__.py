@@ -14,14 +14,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from reason.scorers.load import load_scorer
-from reason.scorers.verifier import ArithmeticVerifier, Verifier, verifier
+from reason.scorers.verifier import ArithmeticVerifier, Verifier, numeric, symbolic, verifier
 
 if TYPE_CHECKING:
     from reason.scorers.cache import cached
     from reason.scorers.calibration import Calibration, calibrate, fit
+    from reason.scorers.code import UnitTests
+    from reason.scorers.combine import Cascade, Product, WeightedSum
+    from reason.scorers.critic import Critic, ForceSampling
     from reason.scorers.ensembles import ensemble
+    from reason.scorers.game24 import Game24
+    from reason.scorers.genrm import GenRM
+    from reason.scorers.judge import Judge
+    from reason.scorers.named import judging_policy
     from reason.scorers.outcome import OutcomeScorer
+    from reason.scorers.pattern import Regex
     from reason.scorers.process import ProcessScorer
+    from reason.scorers.rubrics import Rubric
+    from reason.scorers.sandbox import Limits
+    from reason.scorers.schema import JsonSchema
     from reason.scorers.store import save_scorer
 
 _LAZY = {
@@ -30,7 +41,21 @@ _LAZY = {
     "calibrate": "reason.scorers.calibration",
     "fit": "reason.scorers.calibration",
     "ensemble": "reason.scorers.ensembles",
+    "Cascade": "reason.scorers.combine",
+    "Critic": "reason.scorers.critic",
+    "ForceSampling": "reason.scorers.critic",
+    "Game24": "reason.scorers.game24",
+    "GenRM": "reason.scorers.genrm",
+    "JsonSchema": "reason.scorers.schema",
+    "Judge": "reason.scorers.judge",
+    "judging_policy": "reason.scorers.named",
+    "Limits": "reason.scorers.sandbox",
     "OutcomeScorer": "reason.scorers.outcome",
+    "Product": "reason.scorers.combine",
+    "Regex": "reason.scorers.pattern",
+    "Rubric": "reason.scorers.rubrics",
+    "UnitTests": "reason.scorers.code",
+    "WeightedSum": "reason.scorers.combine",
     "ProcessScorer": "reason.scorers.process",
     "save_scorer": "reason.scorers.store",
 }
@@ -45,14 +70,30 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "ArithmeticVerifier",
     "Calibration",
+    "Cascade",
+    "Critic",
+    "ForceSampling",
+    "Game24",
+    "GenRM",
+    "JsonSchema",
+    "Judge",
+    "Limits",
     "OutcomeScorer",
     "ProcessScorer",
+    "Product",
+    "Regex",
+    "Rubric",
+    "UnitTests",
     "Verifier",
+    "WeightedSum",
     "cached",
     "calibrate",
     "ensemble",
     "fit",
+    "judging_policy",
     "load_scorer",
+    "numeric",
     "save_scorer",
+    "symbolic",
     "verifier",
 ]

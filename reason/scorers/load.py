@@ -19,7 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path as FilePath
 from typing import Any
 
-from reason.scorers.verifier import ArithmeticVerifier, verifier
+from reason.scorers.game24 import Game24
+from reason.scorers.verifier import ArithmeticVerifier, numeric, symbolic, verifier
 from reason.types import MissingExtraError, Policy, Scorer, UsageError
 
 MODELS = FilePath(__file__).parent.parent / "models"
@@ -27,7 +28,8 @@ BUNDLED = {"process": "process", "outcome": "outcome", "bundled": "process", "bu
 FORMS = (
     "'process' or 'outcome' (bundled), 'arithmetic', 'oracle', a directory with a …ForTokenClassification, "
     "…ForSequenceClassification, published or our own reward model, ORGANISATION/NAME from the hub (@REVISION), "
-    "FORMAT:DIRECTORY, calibrated:FILE, module:function, or several with + between them"
+    "FORMAT:DIRECTORY, calibrated:FILE, 'numeric', 'symbolic', 'game24', 'countdown', judge:MODEL, genrm:MODEL, "
+    "critic:MODEL, regex:PATTERN, schema:FILE, module:function, or several with + between them"
 )
 FORMATS = ("qwen-prm", "qwen-rm", "math-shepherd", "rlhflow", "rlhflow-orm", "skywork")
 """Formats that can be put in front of a directory or hub id."""
@@ -36,7 +38,13 @@ RULES: Mapping[str, Callable[[], Scorer]] = {
     "arithmetic": ArithmeticVerifier,
     "verifier": ArithmeticVerifier,
     "oracle": partial(verifier, gold=True),
+    "numeric": numeric,
+    "symbolic": symbolic,
+    "game24": Game24,
+    "countdown": partial(Game24, every=False),
 }
+PREFIXED = ("judge", "genrm", "critic", "regex", "schema")
+"""Names that go on after a colon: `reason.scorers.named`."""
 
 
 def load_scorer(
@@ -55,6 +63,8 @@ def load_scorer(
             (also "verifier") or "oracle": rule verifiers (`reason.scorers.verifier`); a directory or hub id of a reward
             model, with its format in front where nothing else tells it ("rlhflow:DIRECTORY"); "module:name" of a
             scorer, of a function without arguments that makes one, or of a `check(problem, text)`;
+            "numeric" or "symbolic": oracles for answers; "game24" or "countdown"; "judge:MODEL", "genrm:MODEL" or
+            "critic:MODEL": a language model as judge, MODEL as in `reason.load`; "regex:PATTERN" and "schema:FILE";
             "calibrated:FILE" of `reason calibrate`; several with + between them: their mean (`ensemble`).
         aggregate: How a process scorer's values become one: "last" (the default), "min", "product" or "mean".
         device: "cpu", "cuda", "cuda:1"; None takes the GPU if there is one.
@@ -69,7 +79,7 @@ def load_scorer(
     """
     name = os.fspath(spec)
     options: dict[str, Any] = {"aggregate": aggregate, "device": device, "dtype": dtype, "memory_gib": memory_gib}
-    members = [] if FilePath(name).exists() else name.split("+")
+    members = [] if name.startswith("regex:") or FilePath(name).exists() else name.split("+")
     if len(members) > 1:
         from reason.scorers.ensembles import ensemble
 
@@ -79,10 +89,15 @@ def load_scorer(
 
         return load_calibrated(name.removeprefix(CALIBRATED), **options, policy=policy)
     form, _, place = name.partition(":")
-    if form not in FORMATS and (name in RULES or _is_reference(name)):
+    prefixed = form in PREFIXED and form != name
+    if form not in FORMATS and (name in RULES or prefixed or _is_reference(name)):
         given = [option for option, value in options.items() if value is not None]
         if given:
             raise UsageError(f"the scorer {name!r} is not a reward model: leave {', '.join(given)} out")
+        if prefixed:
+            from reason.scorers.named import from_prefix
+
+            return from_prefix(name)
         return RULES[name]() if name in RULES else _from_module(name)
     if name in BUNDLED:
         folder = MODELS / BUNDLED[name]

@@ -1,11 +1,13 @@
 """Rule verifiers: scorers without a model, for tasks whose solutions can be checked.
 
-Three kinds, which differ in what they know:
+They differ in what they know:
 
 - a check of your own, or of a task that has one: `check(problem, text)` says whether a finished solution is right;
 - arithmetic: recomputes every equation of a solution exactly (`reason.scorers.arithmetic`), knowing no answer;
-- the oracle: compares with the gold answer. It is an upper bound for a scorer, not one to report results with, and is
-  marked `oracle`.
+- the oracle: compares with the gold answer as the task does, `symbolic` as `reason.answers` does, `numeric` as numbers
+  alone. Each is an upper bound for a scorer, not one to report results with, and is marked `oracle`.
+
+Rules for other kinds of solutions stand in `reason.scorers.game24`, `code`, `schema` and `pattern`.
 """
 
 from __future__ import annotations
@@ -14,10 +16,15 @@ import asyncio
 import math
 import re
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from reason.answers import Grade, Verdict, equal, extract
+from reason.answers import DEFAULT_RULES, Grade, Rules, Verdict, equal, extract
+from reason.answers.algebra import Limit
+from reason.answers.forms import read
+from reason.answers.shapes import rational
 from reason.scorers.arithmetic import check_line
+from reason.search.strategy import number
 from reason.types import Finish, Path, Problem, Score, Scorer, UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +71,44 @@ def verifier(check: Check | Task | None = None, *, gold: bool = False, name: str
         f"{label or type(check).__name__} has no check that works without its gold answers: use a model as scorer "
         '("process", or a directory), or verifier(task, gold=True), an oracle'
     )
+
+
+def symbolic(*, rules: Rules = DEFAULT_RULES, name: str = "symbolic") -> Verifier:
+    """An oracle that compares the extracted answer with the gold one: exactly, then algebraically in a worker process.
+
+    Args:
+        rules: The comparison policy.
+        name: For reports.
+    """
+    return Verifier(
+        lambda problem, text: equal(problem.answer, extract(text).answer, rules=rules), name=name, oracle=True
+    )
+
+
+def numeric(*, tolerance: float = 0.0, rules: Rules = DEFAULT_RULES, name: str = "numeric") -> Verifier:
+    """An oracle for answers that are numbers; no worker process is asked. A gold answer that is none is unscored.
+
+    Args:
+        tolerance: The most that an answer may differ, relative to the gold one (to 1 if that is 0).
+        rules: The comparison policy.
+        name: For reports.
+
+    Raises:
+        UsageError: The tolerance is negative.
+    """
+    slack = Fraction(number("tolerance", tolerance))
+
+    def check(problem: Problem, text: str) -> Verdict:
+        gold, answer = problem.answer or "", extract(text).answer
+        wanted = _number(gold)
+        if wanted is None:
+            return Verdict(Grade.GOLD_ERROR, reason=f"the gold answer {gold!r:.40} is not a number")
+        verdict = equal(gold, answer, rules=rules, symbolic=False)
+        said = None if verdict.correct or not slack or answer is None else _number(answer)
+        near = said is not None and abs(said - wanted) <= slack * (abs(wanted) or 1)
+        return Verdict(Grade.CORRECT, reason=f"within {tolerance:g}") if near else verdict
+
+    return Verifier(check, name=name, oracle=True)
 
 
 class Verifier:
@@ -167,6 +212,14 @@ def _value(line: str) -> float:
 def _worst(values: Sequence[float]) -> float:
     """The least of the values that are known; NaN if none is."""
     return min((value for value in values if not math.isnan(value)), default=_NAN)
+
+
+def _number(answer: str) -> Fraction | None:
+    """The value of an answer that is a plain number."""
+    try:
+        return rational(read(answer))
+    except (Limit, RecursionError):
+        return None
 
 
 def _same_answer(problem: Problem, text: str) -> Verdict:
