@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 
 import pytest
+import tuned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recording import Recorder
 
-import tuned
 from reason.budget import Budget
 from reason.policies.fake import FakeScorer, fake_problems
 from reason.run import solve
@@ -323,7 +323,7 @@ def test_a_missing_file_is_refused(tmp_path: FilePath):
 
 def test_bad_arguments():
     table = tuned.table()
-    with pytest.raises(UsageError, match="n=0.5"):
+    with pytest.raises(UsageError, match=r"n=0\.5"):
         compute_optimal(table, 0.5)
     with pytest.raises(UsageError, match="price=-1"):
         compute_optimal(table, price=-1)

@@ -1,0 +1,170 @@
+"""One budget for many problems: never exceeded, spent where it helps, the same under every concurrency."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import tuned
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reason.allocate import asolve_within, solve_within
+from reason.policies.fake import FakePolicy, FakeScorer
+from reason.run import solve
+from reason.search import best_of_n
+from reason.types import Cost, Finish, Outcome, Problem, UsageError
+
+
+def allocate(problems, tokens, **options) -> list[Outcome]:
+    given = {"policy": tuned.policy(), "scorer": tuned.scorer(), "table": tuned.table(), "sampling": tuned.SAMPLING}
+    return solve_within(problems, tokens=tokens, progress=False, **{**given, **options})
+
+
+def spent(outcomes) -> int:
+    return sum(outcome.cost.generated_tokens for outcome in outcomes)
+
+
+def right(outcomes) -> int:
+    return sum(outcome.answer == outcome.problem.answer for outcome in outcomes)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 4000), st.integers(1, 12), st.integers(0, 50))
+def test_the_total_is_never_exceeded(tokens, count, seed):
+    outcomes = allocate(tuned.mixed(count, seed=seed), tokens, seed=seed)
+    assert [outcome.problem.id for outcome in outcomes] == [problem.id for problem in tuned.mixed(count, seed=seed)]
+    assert spent(outcomes) <= tokens
+
+
+def test_everything_that_was_generated_is_accounted_for():
+    class Counting(FakePolicy):
+        tokens = 0
+
+        async def extend(self, paths, sampling):
+            steps = await super().extend(paths, sampling)
+            Counting.tokens += sum(len(step.token_ids) for step in steps)
+            return steps
+
+    outcomes = allocate(tuned.mixed(20), 8000, policy=Counting(accuracy=tuned.ACCURACY, branch=tuned.BRANCH))
+    assert Counting.tokens == spent(outcomes) <= 8000
+
+
+def test_one_sample_each_is_enough_for_an_answer_to_each():
+    problems = tuned.mixed(24, seed=2)
+    one = solve(problems, policy=tuned.policy(), scorer=tuned.scorer(), search=best_of_n(1), sampling=tuned.SAMPLING)
+    outcomes = allocate(problems, int(1.1 * spent(one)))
+    assert all(outcome.answer is not None for outcome in outcomes)
+
+
+def test_what_cannot_be_paid_for_has_no_answer_and_says_so():
+    outcomes = allocate(tuned.mixed(8), 60)
+    assert any(outcome.answer is not None for outcome in outcomes)
+    for outcome in outcomes:
+        if outcome.answer is None:
+            assert outcome.stopped == "budget"
+
+
+def test_more_tokens_answer_more():
+    problems = tuned.mixed(60, seed=3)
+    rows = [allocate(problems, tokens) for tokens in (2_500, 8_000, 40_000)]
+    assert [right(outcomes) for outcomes in rows] == sorted(right(outcomes) for outcomes in rows)
+    assert right(rows[2]) > right(rows[0]) + 10
+    assert spent(rows[1]) > 0.8 * 8_000
+
+
+def test_it_beats_the_same_budget_for_everybody():
+    problems = tuned.mixed(60, seed=4)
+    even = solve(problems, policy=tuned.policy(), scorer=tuned.scorer(), search=best_of_n(3), sampling=tuned.SAMPLING)
+    assert right(allocate(problems, spent(even))) > right(even)
+
+
+def test_hard_problems_get_more():
+    outcomes = allocate(tuned.mixed(60, seed=5), 15_000)
+    by_terms: dict[int, list[float]] = {}
+    for outcome in outcomes:
+        terms = len(outcome.problem.question.split(" + "))
+        whole = [len(item.path.token_ids) for item in outcome.candidates if item.path.complete]
+        by_terms.setdefault(terms, []).append(outcome.cost.generated_tokens * len(whole) / sum(whole))
+    means = {terms: sum(sizes) / len(sizes) for terms, sizes in by_terms.items()}
+    assert means[2] < means[5]
+
+
+@pytest.mark.parametrize("concurrency", [1, 5, 64])
+def test_concurrency_changes_nothing(concurrency):
+    problems = tuned.mixed(18, seed=6)
+    first, second = allocate(problems, 6_000), allocate(problems, 6_000, concurrency=concurrency)
+    for left, other in zip(first, second, strict=True):
+        assert [item.path.text for item in left.candidates] == [item.path.text for item in other.candidates]
+        assert (left.answer, left.stopped) == (other.answer, other.stopped)
+        assert left.cost.generated_tokens == other.cost.generated_tokens
+
+
+def test_the_seed_takes_effect_and_asolve_within_gives_the_same():
+    problems = tuned.mixed(10, seed=7)
+    options = {"policy": tuned.policy(), "scorer": tuned.scorer(), "table": tuned.table(), "sampling": tuned.SAMPLING}
+    inside = asyncio.run(asolve_within(problems, tokens=3_000, progress=False, **options))
+    texts = [[item.path.text for item in outcome.candidates] for outcome in allocate(problems, 3_000)]
+    assert texts == [[item.path.text for item in outcome.candidates] for outcome in inside]
+    assert texts != [[item.path.text for item in outcome.candidates] for outcome in allocate(problems, 3_000, seed=1)]
+
+
+def test_nothing_finished_is_sampled_again_in_later_rounds():
+    """Rounds have seeds of their own: a second look does not repeat the first."""
+    policy = tuned.policy()
+    allocate(tuned.mixed(6, seed=8), 20_000, policy=policy)
+    assert len(policy.seeds) == len(set(policy.seeds))
+
+
+def test_failures_are_survived_and_named():
+    problems = tuned.mixed(6, seed=9)
+    broken = {problems[2].id}
+    scorer = FakeScorer(noise=tuned.NOISE, error=lambda path: "broken" if path.problem.id in broken else None)
+    outcomes = allocate(problems, 4_000, scorer=scorer, retries=0)
+    assert outcomes[2].answer is not None
+    assert {failure.message for failure in outcomes[2].failures} >= {"broken"}
+    assert not outcomes[1].failures
+
+
+def test_the_search_of_a_problem_may_fail():
+    problems = tuned.mixed(6, seed=10)
+    policy = FakePolicy(
+        accuracy=0.6, branch=3, error=lambda path: "down" if path.problem.id == problems[1].id else None
+    )
+    outcomes = allocate(problems, 4_000, policy=policy, retries=0)
+    assert outcomes[1].answer is None
+    assert outcomes[1].failures
+    assert all(outcome.answer is not None for outcome in outcomes if outcome.problem.id != problems[1].id)
+
+
+def test_a_run_without_a_scorer():
+    table = tuned.table(("self_consistency",), False)
+    outcomes = allocate(tuned.mixed(10), 3_000, table=table, scorer=None)
+    assert spent(outcomes) <= 3_000
+    assert all(outcome.answer is not None for outcome in outcomes)
+
+
+def test_progress_counts_tokens():
+    told: list[tuple[int, int, Cost]] = []
+    outcomes = allocate(tuned.mixed(6), 3_000)
+    given = {"policy": tuned.policy(), "scorer": tuned.scorer(), "table": tuned.table(), "sampling": tuned.SAMPLING}
+    solve_within(tuned.mixed(6), tokens=3_000, progress=lambda *row: told.append(row), **given)
+    assert [row[0] for row in told] == sorted(row[0] for row in told)
+    assert told[-1][:2] == (spent(outcomes), 3_000)
+    assert told[-1][2].generated_tokens == spent(outcomes)
+
+
+def test_whole_solutions_are_not_cut_while_tokens_are_left():
+    outcomes = allocate(tuned.mixed(20, seed=11), 20_000)
+    paths = [item.path for outcome in outcomes for item in outcome.candidates]
+    assert sum(path.finish is Finish.BUDGET for path in paths) <= 0.02 * len(paths)
+
+
+def test_bad_arguments():
+    with pytest.raises(UsageError, match="tokens=0"):
+        allocate(tuned.mixed(2), 0)
+    with pytest.raises(UsageError, match="fitted with the scorer 'fake'"):
+        allocate(tuned.mixed(2), 100, scorer=None)
+    with pytest.raises(UsageError, match="stands twice"):
+        allocate([Problem("1", "1 + 2"), Problem("1", "1 + 2")], 100)
+    assert allocate([], 100) == []
