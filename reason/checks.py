@@ -8,7 +8,7 @@ from reason.budget import Budget, Budgets
 from reason.types import Policy, Problem, Sampling, Scorer, Until, UsageError
 from reason.work import Search
 
-COMPARING = "pass one with compare(pairs), such as a judge"
+COMPARING = "pass one with compare(pairs), such as judge:MODEL"
 
 
 def check_run(

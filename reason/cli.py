@@ -55,14 +55,17 @@ Strategy = Annotated[
 Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", help="An option of the strategy, as often as needed.", rich_help_panel=SOLVING, metavar="KEY=VALUE"
+        "--set",
+        help="An option of the strategy (reason strategies lists them), as often as needed.",
+        rich_help_panel=SOLVING,
+        metavar="KEY=VALUE",
     ),
 ]
 N = Annotated[int, typer.Option("--n", help="Budget in whole solutions.", rich_help_panel=SOLVING)]
 ScorerName = Annotated[
     str | None,
     typer.Option(
-        help="process, outcome, verifier (checkable tasks), a scorer's directory, or none. "
+        help="process, outcome, verifier (checkable tasks), a scorer's directory, none, or what reason scorers lists. "
         "Default: process with the bundled model.",
         rich_help_panel=SOLVING,
         metavar="NAME",

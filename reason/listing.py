@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -22,6 +23,20 @@ FORMS: Mapping[str, str] = {
     "rlhflow": "RLHFlow process reward models: each step a chat turn, answered + or -.",
     "rlhflow-orm": "RLHFlow outcome reward models: the solution a chat turn, answered + or -.",
     "skywork": "Skywork-o1 process reward models: a value head at the ends of lines.",
+}
+PREFIXES: Mapping[str, tuple[str, str]] = {
+    "judge": ("MODEL", "A language model as a judge of solutions, and of pairs of them."),
+    "genrm": ("MODEL", "A language model that thinks, then says Yes or No: the chance of Yes."),
+    "critic": ("MODEL", "A language model that looks for the first wrong step."),
+    "regex": ("PATTERN", "1 for finished solutions that the regular expression matches, else 0."),
+    "schema": ("FILE", "1 for finished solutions whose JSON fulfils the schema, else 0."),
+}
+GOLD = "gold answers"
+RULE_NEEDS: Mapping[str, str] = {"oracle": GOLD, "numeric": GOLD, "symbolic": GOLD}
+RULE_TEXTS: Mapping[str, str] = {
+    "oracle": "The gold answer itself: 1 for a right answer, 0 for a wrong one.",
+    "game24": "Checks game of 24, in which every number is used once.",
+    "countdown": "Checks countdown, in which every number is used at most once.",
 }
 
 
@@ -49,7 +64,8 @@ class Entry:
 
 def summary_of(thing: Callable[..., Any]) -> str:
     """The first line of its documentation."""
-    return (inspect.getdoc(thing) or "").partition("\n")[0]
+    made = thing.func if isinstance(thing, partial) else thing
+    return (inspect.getdoc(made) or "").partition("\n")[0]
 
 
 def strategies() -> list[Entry]:
@@ -68,9 +84,9 @@ def strategies() -> list[Entry]:
 
 
 def scorers() -> list[Entry]:
-    """What `--scorer` takes."""
-    from reason.scorers.load import load_scorer
-    from reason.scorers.verifier import ArithmeticVerifier
+    """What `--scorer` takes; second names of the same are left out."""
+    from reason.scorers import load
+    from reason.scorers.load import RULES, load_scorer
 
     every = options_of(load_scorer)
     whole = tuple(option for name, option in every.items() if name != "aggregate")
@@ -78,20 +94,31 @@ def scorers() -> list[Entry]:
     found = [
         Entry("process", "The bundled process reward model: a value for every step.", needs, models),
         Entry("outcome", "The bundled outcome reward model: a value for a whole solution.", needs, whole),
-        Entry("arithmetic", summary_of(ArithmeticVerifier)),
-        Entry("oracle", "The gold answer itself: 1 for a right answer, 0 for a wrong one.", ("gold answers",)),
+        *(
+            _rule(name, build)
+            for at, (name, build) in enumerate(RULES.items())
+            if build not in list(RULES.values())[:at]
+        ),
         Entry("DIRECTORY", "A reward model in a directory, which says what it is.", needs, models),
         Entry("ORGANISATION/NAME", "A reward model of the hub, on this machine or downloaded.", needs, models),
     ]
     for form, text in FORMS.items():
         options = whole if form in ("qwen-rm", "rlhflow-orm") else models
         found.append(Entry(f"{form}:DIRECTORY", text, needs, options))
+    for prefix in getattr(load, "PREFIXED", ()):
+        rest, text = PREFIXES[prefix]
+        found.append(Entry(f"{prefix}:{rest}", text, needs if rest == "MODEL" else ()))
     return [
         *found,
         Entry("calibrated:FILE", "A scorer whose values are calibrated by what reason calibrate wrote.", needs, models),
         Entry("A+B", "The mean of several scorers.", (), models),
         Entry("module:name", "A scorer, a function that makes one, or check(problem, text), of your own."),
     ]
+
+
+def _rule(name: str, build: Callable[..., Any]) -> Entry:
+    needs = (RULE_NEEDS[name],) if name in RULE_NEEDS else ()
+    return Entry(name, RULE_TEXTS.get(name) or summary_of(build), needs)
 
 
 def find(entries: Sequence[Entry], name: str, what: str) -> Entry:

@@ -13,6 +13,7 @@ import pytest
 
 from reason.listing import FORMS, scorers, strategies
 from reason.options import options_of, read_options, recorded, shown
+from reason.scorers import load
 from reason.scorers.load import BUNDLED, FORMATS, RULES
 from reason.search import STRATEGIES
 from reason.types import UsageError
@@ -145,5 +146,7 @@ def test_listings_are_complete() -> None:
     assert {f"{form}:DIRECTORY" for form in FORMATS} <= judges
     assert set(FORMS) == set(FORMATS)
     assert {*RULES, *BUNDLED} - judges == {"verifier", "bundled", "bundled-outcome"}  # second names of listed ones
+    assert {name.partition(":")[0] for name in judges} >= set(getattr(load, "PREFIXED", ()))
     for entry in (*strategies(), *scorers()):
         json.dumps(entry.data(), allow_nan=False)
+        assert entry.summary

@@ -175,13 +175,13 @@ class FakePolicy:
             line, odds = self._line(question, before + added, sampling, draw)
             added, ended = added + line, not line.endswith("\n")
             chances += odds
-            for size in range(looked + 1, min(len(added), limit) + 1):
-                found = ending(ends, before, added[:size]) if size in _ends_at(added, ends) else None
+            for size in _ends_at(added[:limit], looked, ends):
+                found = ending(ends, before, added[:size])
                 if found is not None:
                     return found[1], list(added[:size].encode()), chances[:size], found[0]
             looked = len(added)
         if ended and len(added) < limit:
-            return added, [*added.encode(), EOS], [*chances, _Chance((1.0,), 1.0)], Finish.STOP
+            return added, [*added.encode(), EOS], [*chances, SURE], Finish.STOP
         limit = max(limit, 0)
         return added[:limit], list(added[:limit].encode()), chances[:limit], at_limit
 
@@ -198,6 +198,9 @@ class FakePolicy:
         line = _choose(options, sampling, draw)
         left, chances = options, list[_Chance]()
         for at, letter in enumerate(line):
+            if len(left) == 1:
+                chances += [SURE] * (len(line) - at)
+                break
             odds = dict[str, float]()
             for option, chance in left:
                 odds[option[at]] = odds.get(option[at], 0.0) + chance
@@ -224,10 +227,13 @@ class _Chance:
         return -math.fsum(map(math.log, kept)) / len(kept)
 
 
-def _ends_at(text: str, ends: Ends) -> set[int]:
-    """Where a stop string or step end may be complete: after its last letter."""
+SURE = _Chance((1.0,), 1.0)
+
+
+def _ends_at(text: str, start: int, ends: Ends) -> list[int]:
+    """Where after `start` a stop string or step end may be complete: after its last letter."""
     letters = {mark[-1] for mark in (*ends.step_end, *ends.stop)}
-    return {at for at, letter in enumerate(text, 1) if letter in letters}
+    return [at for at in range(start + 1, len(text) + 1) if text[at - 1] in letters] if letters else []
 
 
 class StreamingFakePolicy(FakePolicy):
