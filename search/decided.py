@@ -65,8 +65,8 @@ def _counts(item: Candidate) -> bool:
 def _visit_lead(state: State, found: list[tuple[Solution, Candidate]]) -> float:
     tree = state.tree
     chosen = most_visited(tree, [node for solution, _ in found for node in solution.nodes])
-    leads = [float(tree.visits[chosen])]
+    leads: list[int] = []
     for node in tree.lineage(chosen)[1:]:
         others = [tree.visits[other] for other in tree.children(tree.parent[node]) if other != node]
         leads.append(tree.visits[node] - max(others, default=0))
-    return min(leads)
+    return float(min(leads))
