@@ -30,7 +30,7 @@ from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, one_of
 from reason.types import Finish, Path, Problem, Until, UsageError
 from reason.work import Results, SearchRun, Work, extend
 
-THINKING, ENDED, CUT, CLOSED = "thinking", "ended", "cut", "closed"
+THINKING, ENDED, CUT, ANSWERING, CLOSED = "thinking", "ended", "cut", "answering", "closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,11 @@ class _Chain:
 
     Attributes:
         path: What there is of it.
-        phase: Whether it is thinking, its thinking has ended by itself or was cut, or nothing more can come.
+        phase: Whether it is thinking, its thinking has ended by itself or was cut, its answer has begun (a limit fell
+            into the end of its thinking, which was then not noticed), or nothing more can come.
         used: Tokens of thinking sampled.
         waits: How often its end was taken back.
+        thought: What it thought since then.
         before: The path as it ended by itself before it was last reopened.
     """
 
@@ -59,6 +61,7 @@ class _Chain:
     phase: str = THINKING
     used: int = 0
     waits: int = 0
+    thought: str = ""
     before: Path | None = None
 
 
@@ -136,28 +139,24 @@ def _note(chain: _Chain, path: Path, settings: _Settings) -> None:
     """What an extension means for its chain."""
     step = path.steps[-1]
     chain.used += step_tokens(step) - step.tail
+    chain.thought += step.text
     spent = settings.thinking is not None and chain.used >= settings.thinking
     if path.complete:
         chain.path = chain.before = path
         wanted = settings.least is None or chain.used < settings.least
         if wanted and chain.waits < settings.waits and not spent:
-            chain.waits += 1
+            chain.waits, chain.thought = chain.waits + 1, ""
             chain.path = _put(path, settings.wait)
         else:
             chain.phase = ENDED if settings.end else CLOSED
     elif path.open:
         chain.path = path
-        if settings.end and settings.end in _sampled(path):
-            chain.phase = ENDED
+        if settings.end and settings.end in chain.thought:
+            chain.phase = ANSWERING
         elif spent or not step.text:
             chain.phase = CUT
     else:
         _close(chain, path, settings)
-
-
-def _sampled(path: Path) -> str:
-    """The text that may hold an end cut in two by a limit: the last two steps'."""
-    return "".join(step.text for step in path.steps[-2:])
 
 
 def _close(chain: _Chain, path: Path, settings: _Settings) -> None:
@@ -181,12 +180,9 @@ def _put(path: Path, text: str) -> Path:
 
 def _answer(chains: Sequence[_Chain], settings: _Settings) -> Generator[Work, Results, None]:
     """The answers of the chains whose thinking is over."""
-    starts = []
-    for chain in chains:
-        closed = chain.phase == ENDED and settings.end in _sampled(chain.path)
-        end = "" if closed or not settings.end else settings.end + "\n\n"
-        text = end + settings.answer if chain.phase == CUT else end
-        starts.append(_put(chain.path, text) if text else chain.path)
+    end = settings.end + "\n\n" if settings.end else ""
+    texts = {ENDED: end, CUT: end + settings.answer}
+    starts = [_put(chain.path, texts[chain.phase]) if chain.phase in texts else chain.path for chain in chains]
     paths = yield from extend(starts)
     for chain, path in zip(chains, paths, strict=True):
         if path.complete:

@@ -140,6 +140,12 @@ def test_an_end_that_a_limit_of_another_chain_cut_in_two_is_found():
     assert texts[1] == f"xxxxx\nWait\n{END}\n\nAnswer: 11"
 
 
+def test_an_end_that_stands_in_the_forced_words_is_not_taken_for_the_models():
+    policy = ChatPolicy(lambda q, text, draw: "so 12" if "a\n\n" in text else "hm" + "a")
+    outcome = run(policy, budget_forcing(end="a", thinking=20))
+    assert outcome.path.text == "hm\nWaithm\na\n\nso 12"
+
+
 @pytest.mark.parametrize(("waits", "answer"), [(0, "13"), (1, "12"), (2, "12")])
 def test_models_without_thinking_apart_have_the_end_of_the_solution_taken_back(waits, answer):
     outcome = run(ChatPolicy(plain), budget_forcing(end="", waits=waits))
