@@ -45,6 +45,7 @@ class _Settings:
     bonus: float
     resample: bool
     enough: float
+    novelty: float
     max_depth: int
     select: str
     aggregate: str | None
@@ -56,7 +57,7 @@ class _State:
 
     Attributes:
         tree, settings, spending, pool: What they say.
-        queue: (minus priority, age, node, path's own value) of open paths.
+        queue: (minus priority, node, the path's own value) of open paths.
         paths: The open paths by node.
         known: Every judgement, by text and finish.
         cut: Whether the run's budget ended a step.
@@ -82,6 +83,7 @@ def best_first(
     thrift: float = 0.05,
     trust: float = 16.0,
     enough: float = math.inf,
+    novelty: float | None = None,
     max_depth: int = 64,
     select: str = "naive",
     aggregate: str | None = None,
@@ -97,6 +99,8 @@ def best_first(
         thrift: The chance of a new step at which the priority of a returning path is halved; 0: no discount.
         trust: Samples that a path's own value is worth in the priority at which it returns.
         enough: A complete solution of this value ends the search.
+        novelty: A path on its turn is extended again only while the chance that a step is new is at least this; 0 is
+            always. None: 0.1, or 1.6 / n if that is less.
         max_depth: Steps of a path at most.
         select: How the pool of finished paths gives the answer: "naive", "weighted" or "majority".
         aggregate: How step values become a path's value ("last", "min", "product", "mean"); None: as the scorer does.
@@ -110,9 +114,10 @@ def best_first(
     number("thrift", thrift)
     number("trust", trust)
     number("enough", enough, -math.inf)
+    worth = number("novelty", min(0.1, 1.6 / n) if novelty is None else novelty, 0, 1)
     one_of("select", select, SELECTIONS)
     check_aggregate(aggregate)
-    settings = _Settings(branch, wave, bonus, resample, enough, max_depth, select, aggregate)
+    settings = _Settings(branch, wave, bonus, resample, enough, worth, max_depth, select, aggregate)
 
     def run(problem: Problem) -> SearchRun:
         tree = Tree(problem, thrift=thrift, trust=trust)
@@ -130,7 +135,9 @@ def _run(state: _State) -> SearchRun:
             if state.spending.solutions or not (yield from _finish_best(state)):
                 break
             continue
-        families, state.cut = yield from sample_children([state.paths[node] for node in nodes], counts)
+        families, state.cut = yield from sample_children(
+            [state.paths[node] for node in nodes], counts, novelty=settings.novelty
+        )
         fresh = [_without_known(state, node, family) for node, family in zip(nodes, families, strict=True)]
         judged = yield from judge_children(fresh, settings.aggregate, state.known)
         for node, family in zip(nodes, judged, strict=True):

@@ -11,10 +11,11 @@ Deviations: nothing in the reference keeps its subtrees from beginning with the 
 Here a subtree takes the best of its steps that no other has taken, then the best that another one sampled and left,
 and shares a step, the one with the fewest subtrees, only where the others are worth less than `slack` times the best:
 where all but one first step are wrong, different ones would be wasted (measured). Subtrees that share a step part later
-by the same rule. The n % branch steps that n // branch even subtrees would leave are shared out. The reference answers
-with the last level's siblings only, and completes paths that are cut at its last level; here all solutions that were
-paid for are candidates and nothing is extended past its end. With a falling aggregation (min, product) and naive
-selection a subtree ends when the pool beats it.
+by the same rule. The n % branch steps that n // branch even subtrees would leave are shared out, and steps that would
+hardly be new are kept for later levels (`reason.search.sparing`). The reference answers with the last level's siblings
+only, and completes paths that are cut at its last level; here all solutions that were paid for are candidates and
+nothing is extended past its end. With a falling aggregation (min, product) and naive selection a subtree ends when the
+pool beats it.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class _State:
         tree, pool: What they say.
         subtrees: Where each subtree stands that is not done.
         known: Every judgement, by text and finish.
+        saved: Steps that the levels so far might have sampled and did not.
         cut: Whether the run's budget ended a step.
     """
 
@@ -50,6 +52,7 @@ class _State:
     subtrees: list[Entry]
     pool: Pool = field(default_factory=Pool)
     known: dict[tuple[str, Finish], Score] = field(default_factory=dict)
+    saved: int = 0
     cut: bool = False
 
 
@@ -61,6 +64,7 @@ def dvts(
     select: str = "naive",
     aggregate: str | None = None,
     slack: float = 0.5,
+    novelty: float | None = None,
 ) -> Strategy:
     """Diverse verifier tree search with a budget of n whole solutions.
 
@@ -72,6 +76,8 @@ def dvts(
         aggregate: How step values become a path's value ("last", "min", "product", "mean"); None: as the scorer does.
         slack: Subtrees at one place take different steps only if worth at least this share of the best there; 0 parts
             them always, 1 never but for equal values.
+        novelty: A path is extended again only while the chance that a step is new is at least this; 0 is always. None:
+            0.1, or 1.6 / n if that is less.
 
     Raises:
         UsageError: An argument is out of range; branch may not exceed n.
@@ -82,6 +88,7 @@ def dvts(
     one_of("select", select, SELECTIONS)
     check_aggregate(aggregate)
     number("slack", slack, 0, 1)
+    worth = number("novelty", min(0.1, 1.6 / n) if novelty is None else novelty, 0, 1)
     if branch > n:
         raise UsageError(f"branch={branch} with n={n}: branch may not exceed n; pass a larger n or branch={n}")
     width = n // branch
@@ -90,9 +97,10 @@ def dvts(
         state = _State(Tree(problem), [Entry(0, Child(Path(problem)))] * width)
         for _ in range(max_steps):
             places = [entry.child.path for entry in state.subtrees]
-            total = max(n * len(places) // width, len(places))
+            total = max(n * len(places) // width, len(places)) + state.saved
             counts = shares(total, [1.0] * len(places), 0.0)
-            families, state.cut = yield from sample_children(places, counts)
+            families, state.cut = yield from sample_children(places, counts, novelty=worth)
+            state.saved = total - sum(child.copies for family in families for child in family)
             grown = _grow(state, (yield from judge_children(families, aggregate, state.known)))
             _descend(state, grown, slack)
             if select == "naive" and aggregate in FALLING:

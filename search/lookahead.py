@@ -13,8 +13,9 @@ Deviations: search-and-learn's lookahead rolls out and then judges the child its
 judged here. A rollout that ends is a solution and goes to the pool, since it was paid for. The greedy continuation of
 a path is generated once: rollouts of its descendants take it up where it passes through them, and with `reuse` the
 first step of it is one more child of a kept path, at no cost (it is what sampling would give most often). How many
-steps a level samples follows what rollouts have cost so far, so that what merging and reuse save on them is spent. With
-a falling aggregation (min, product) and naive selection, paths whose own value the pool beats are dropped.
+steps a level samples follows what rollouts have cost so far, so that what merging and reuse save on them is spent;
+steps that would hardly be new are kept for later levels (`reason.search.sparing`). With a falling aggregation (min,
+product) and naive selection, paths whose own value the pool beats are dropped.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ def lookahead(
     balance: float = 4.0,
     reuse: bool = True,
     finish: int | None = None,
+    novelty: float | None = None,
 ) -> Strategy:
     """Beam search with greedy rollouts of `depth` steps, within a budget of n whole solutions.
 
@@ -85,6 +87,8 @@ def lookahead(
         balance: Power of a path's value in proportion to which it gets steps; 0 shares them evenly.
         reuse: Whether the greedy step that was rolled out of a kept path is one of its children.
         finish: Kept paths that end before the search does; None: as many as are kept where nothing is merged.
+        novelty: A path is extended again only while the chance that a step is new is at least this; 0 is always. None:
+            0.1, or 1.6 / n if that is less.
 
     Raises:
         UsageError: An argument is out of range; branch may not exceed n.
@@ -96,6 +100,7 @@ def lookahead(
     one_of("select", select, SELECTIONS)
     check_aggregate(aggregate)
     number("balance", balance)
+    worth = number("novelty", min(0.1, 1.6 / n) if novelty is None else novelty, 0, 1)
     if branch > n:
         raise UsageError(f"branch={branch} with n={n}: branch may not exceed n; pass a larger n or branch={n}")
     width = max(n // (branch * (1 + depth)), 1)
@@ -108,8 +113,8 @@ def lookahead(
             state.allowed += n * min(width, state.slots) / width
             total = max(_level_steps(state, depth), len(paths))
             counts = shares(total, [entry.child.value for entry in state.frontier], balance)
-            families, state.cut = yield from sample_children(paths, counts)
-            state.sampled += total
+            families, state.cut = yield from sample_children(paths, counts, novelty=worth)
+            state.sampled += sum(child.copies for family in families for child in family)
             if reuse:
                 families = [_with_greedy(state, *pair) for pair in zip(paths, families, strict=True)]
             judged = yield from _look_ahead(state, families, 0 if state.cut else depth, aggregate)

@@ -49,7 +49,7 @@ def test_a_falling_aggregation_bounds_the_search_without_losing_the_best():
 def test_the_most_promising_path_is_always_next():
     problem = fake_problems(1, terms=5)[0]
     record = recorder(0.4, branch=4, noise=0.9)
-    record.solve(best_first(8, 3, wave=1, resample=False), problem)
+    record.solve(best_first(8, 3, wave=1, resample=False, novelty=0), problem)
     known, done = {"": math.inf}, set()
     values = {path.text: score.value for path, score in zip(record.judged, record.scores, strict=True)}
     at = 0
@@ -118,6 +118,7 @@ def test_without_a_solution_the_best_path_is_finished():
         {"thrift": 2.0},
         {"trust": 0.0},
         {"max_depth": 2},
+        {"novelty": 0},
         {"aggregate": "mean"},
         {"select": "majority"},
     ],

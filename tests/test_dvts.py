@@ -18,7 +18,7 @@ from reason.types import Finish, Path, Score, Step, UsageError
 def test_one_subtree_for_every_first_step_and_enough_samples_finds_the_greedy_optimum(seed):
     problem = fake_problems(1, terms=4, seed=seed)[0]
     record = recorder(0.4, noise=0.9, seed=seed)
-    outcome = record.solve(dvts(120, 40, slack=0), problem)
+    outcome = record.solve(dvts(120, 40, slack=0, novelty=0), problem)
     greedy = []
     for line, _ in record.policy.lines(problem.question):
         text = line
@@ -60,7 +60,8 @@ def test_finished_paths_are_left_alone(n, branch, seed, select, aggregate, slack
     outcome = record.solve(search, fake_problems(1, seed=seed)[0])
     texts = [(candidate.path.text, candidate.path.finish) for candidate in outcome.candidates]
     assert len(set(texts)) == len(texts), "a finished path was duplicated"
-    assert all(size <= n for size in record.batches), "a level cost more than n steps"
+    levels = {len(path.steps) for path in record.extended}
+    assert len(record.extended) <= n * len(levels), "a level cost more than n steps"
     new = {(path.text, path.finish) for path in record.results if path.finish is not Finish.ERROR}
     assert {(path.text, path.finish) for path in record.judged} == new
     finished = {path.text for path in record.results if path.complete}
@@ -106,7 +107,7 @@ def test_every_subtree_takes_the_best_of_its_own_steps():
 
 def test_what_even_subtrees_would_leave_is_shared_out():
     record = recorder(0.5, branch=9)
-    record.solve(dvts(16, 5), fake_problems(1, terms=4)[0])
+    record.solve(dvts(16, 5, novelty=0), fake_problems(1, terms=4)[0])
     assert record.batches[0] == 16
 
 
@@ -137,6 +138,14 @@ def test_scores_may_be_negative():
         outcome = record.solve(dvts(24, 6, slack=slack), problem)
         assert len(stands(outcome)) == first
         assert outcome.answer == problem.answer
+
+
+def test_steps_that_would_hardly_be_new_are_kept_for_later_levels():
+    problem = fake_problems(1, terms=5)[0]
+    thrifty, wasteful = (recorder(0.97, branch=2) for _ in range(2))
+    thrifty.solve(dvts(16, 4), problem)
+    wasteful.solve(dvts(16, 4, novelty=0), problem)
+    assert len(thrifty.results) < len(wasteful.results) / 2
 
 
 def test_falling_values_end_subtrees_that_the_pool_beats():

@@ -130,7 +130,7 @@ def ahead(record):
 def test_plain_beam_without_depth():
     problem = fake_problems(1, terms=5)[0]
     left, right = (recorder(0.4, branch=4, noise=0.9, seed=2) for _ in range(2))
-    ahead = left.solve(lookahead(16, 4, depth=0), problem)
+    ahead = left.solve(lookahead(16, 4, depth=0, novelty=0), problem)
     plain = right.solve(beam(16, 4, novelty=0), problem)
     assert ahead.candidates == plain.candidates
     assert left.batches == right.batches
@@ -157,7 +157,15 @@ def test_the_rollout_of_a_kept_path_is_taken_up_again():
 
 @pytest.mark.parametrize(
     "option",
-    [{"depth": 2}, {"max_steps": 2}, {"aggregate": "mean"}, {"select": "majority"}, {"balance": 0}, {"finish": 1}],
+    [
+        {"depth": 2},
+        {"max_steps": 2},
+        {"aggregate": "mean"},
+        {"select": "majority"},
+        {"balance": 0},
+        {"finish": 1},
+        {"novelty": 0},
+    ],
 )
 def test_options_change_something(option):
     problem = fake_problems(1, terms=5, seed=1)[0]
