@@ -16,7 +16,9 @@ from reason.budget import Budget
 from reason.evals.curve import curve_of, shown_k
 from reason.evals.run import Record, Results, evaluate, fingerprint, summarize
 from reason.evals.tasks import Task
+from reason.evals.within import check_total, evaluate_within
 from reason.resolve import Setup
+from reason.search.compute_optimal import load_table, table_file
 from reason.show import json_line, plain
 from reason.types import Problem, Sampling, UsageError
 
@@ -44,6 +46,10 @@ class EvalCommand:
         n, seed, sampling, budget: As in `reason.solve`; n is the strategy's budget in whole solutions.
         out: The results folder, or None to keep nothing.
         extra: Further settings that identify the run (limit, split, data …).
+        total_tokens: One budget for all problems, instead of n and the budget of each; None: each for itself.
+
+    Raises:
+        UsageError: total_tokens is given and the strategy cannot share a budget, or it is below 1.
     """
 
     task: Task
@@ -55,6 +61,11 @@ class EvalCommand:
     budget: Budget
     out: FilePath | None
     extra: Mapping[str, Any]
+    total_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.total_tokens is not None:
+            check_total(self.total_tokens, self.setup.strategy, self.budget)
 
     @property
     def head(self) -> dict[str, Any]:
@@ -68,6 +79,7 @@ class EvalCommand:
         return {
             **self.head,
             **self.extra,
+            **({} if self.total_tokens is None else {"total_tokens": self.total_tokens}),
             "sampling": asdict(self.sampling),
             "budget": asdict(self.budget),
             "problems": fingerprint(self.problems),
@@ -83,19 +95,7 @@ class EvalCommand:
             console.print(f"{done} of {len(self.problems)} problems are already in {self.out}", highlight=False)
         finished: list[Record] = []
         try:
-            records = evaluate(
-                self.problems,
-                self.task.grade,
-                policy=self.setup.policy,
-                search=self.setup.search,
-                scorer=self.setup.judge,
-                sampling=self.sampling,
-                budget=self.budget,
-                seed=self.seed,
-                results=results,
-                progress=None,
-                on_record=lambda record, _: finished.append(record),
-            )
+            records = self._records(results, finished)
         except KeyboardInterrupt:
             self._interrupted(done + len(finished))
             return 130
@@ -106,6 +106,35 @@ class EvalCommand:
         if as_json:
             print(json_line({key: summary[key] for key in (*self.head, *PRINTED)}))
         return 0
+
+    def _records(self, results: Results | None, finished: list[Record]) -> list[Record]:
+        """The records of all problems; `finished` gets each new one as it comes."""
+        if self.total_tokens is not None:
+            return evaluate_within(
+                self.problems,
+                self.task.grade,
+                policy=self.setup.policy,
+                scorer=self.setup.judge,
+                table=load_table(table_file(self.setup.strategy)),
+                tokens=self.total_tokens,
+                sampling=self.sampling,
+                seed=self.seed,
+                results=results,
+                progress=None,
+            )
+        return evaluate(
+            self.problems,
+            self.task.grade,
+            policy=self.setup.policy,
+            search=self.setup.search,
+            scorer=self.setup.judge,
+            sampling=self.sampling,
+            budget=self.budget,
+            seed=self.seed,
+            results=results,
+            progress=None,
+            on_record=lambda record, _: finished.append(record),
+        )
 
     def _curve(self, records: Sequence[Record]) -> dict[str, Any] | None:
         """Accuracy at every k up to n, or None where the strategy or the run has no such curve."""

@@ -86,6 +86,12 @@ BudgetTokens = Annotated[int | None, typer.Option(help="Generated tokens.", rich
 BudgetScorerTokens = Annotated[int | None, typer.Option(help="Scored tokens.", rich_help_panel=LIMITS)]
 BudgetFlops = Annotated[float | None, typer.Option(help="FLOPs, policy and scorer.", rich_help_panel=LIMITS)]
 BudgetSeconds = Annotated[float | None, typer.Option(help="Wall-clock seconds.", rich_help_panel=LIMITS)]
+TotalTokens = Annotated[
+    int | None,
+    typer.Option(
+        help="Generated tokens of all problems together; needs compute_optimal.", rich_help_panel="Budget of the run"
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="The last line of the output is one JSON object.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -190,6 +196,7 @@ def evaluate(
     budget_scorer_tokens: BudgetScorerTokens = None,
     budget_flops: BudgetFlops = None,
     budget_seconds: BudgetSeconds = None,
+    total_tokens: TotalTokens = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -212,7 +219,7 @@ def evaluate(
     extra: dict[str, Any] = {"limit": limit, "split": split, "data": data, "aggregate": aggregate}
     if chosen.options:
         extra["set"] = recorded(chosen.options)
-    command = EvalCommand(found, problems, chosen, n, seed, sampling, budget, out, extra)
+    command = EvalCommand(found, problems, chosen, n, seed, sampling, budget, out, extra, total_tokens)
     raise typer.Exit(command.run(as_json=as_json))
 
 

@@ -182,13 +182,11 @@ def find_builder(name: str) -> Builder:
 
 
 def _tuned(file: str) -> Builder:
-    from reason.search.compute_optimal import compute_optimal, from_file
+    from reason.search.compute_optimal import bundled_table, compute_optimal, from_file
 
-    if not file:
-        raise UsageError(
-            f"{TUNED} chooses by a fitted table: pass --strategy {TUNED}=FILE with the file that reason tune wrote"
-        )
-    return Builder(f"{TUNED}={file}", partial(from_file, file), compute_optimal, skip=2, file=file)
+    name = f"{TUNED}={file}" if file else TUNED
+    file = file or str(bundled_table())
+    return Builder(name, partial(from_file, file), compute_optimal, skip=2, file=file)
 
 
 def find_strategy(name: str, n: int, options: Mapping[str, Any] | None = None) -> Search:

@@ -26,6 +26,7 @@ import hashlib
 import math
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -168,6 +169,17 @@ def from_file(file: str | FilePath, n: float = 16, **options: object) -> Strateg
     names = {"model", "scorer"} & set(options)
     table.check(**{name: str(options.pop(name)) for name in names})
     return compute_optimal(table, n, **options)  # type: ignore[arg-type]
+
+
+def bundled_table() -> FilePath:
+    """The table of the bundled model."""
+    return FilePath(str(files("reason"))) / "models" / "compute_optimal" / "word_problems.json"
+
+
+def table_file(strategy: str) -> FilePath:
+    """The table that `compute_optimal=FILE` names; the bundled model's for `compute_optimal` alone."""
+    _, _, file = strategy.partition("=")
+    return FilePath(file) if file else bundled_table()
 
 
 def load_table(file: str | FilePath) -> Table:
