@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path as FilePath
 
 import pytest
 import tuned
@@ -10,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reason.allocate import asolve_within, solve_within
+from reason.cli import main
 from reason.policies.fake import FakePolicy, FakeScorer
 from reason.run import solve
 from reason.search import best_of_n
+from reason.search.table import write
 from reason.types import Cost, Finish, Outcome, Problem, UsageError
 
 
@@ -168,3 +173,47 @@ def test_bad_arguments():
     with pytest.raises(UsageError, match="stands twice"):
         allocate([Problem("1", "1 + 2"), Problem("1", "1 + 2")], 100)
     assert allocate([], 100) == []
+
+
+def evaluation(folder: FilePath, *more: str) -> list[str]:
+    """An evaluation of the toy task by the tuned table, in a folder."""
+    table = folder / "table.json"
+    if not table.exists():
+        write(tuned.table(), table)
+    return ["eval", "word_problems", "--limit", "6", "--strategy", f"compute_optimal={table}", *more]
+
+
+def bundled(folder: FilePath) -> None:
+    """The tuned table as one of the bundled model, to run the command with."""
+    write(replace(tuned.table(), model="bundled", scorer="process", solution_tokens=50.0), folder / "table.json")
+
+
+def test_the_command_shares_the_total(tmp_path: FilePath, capsys: pytest.CaptureFixture[str]):
+    bundled(tmp_path)
+    command = evaluation(tmp_path, "--total-tokens", "900", "--out", str(tmp_path / "run"), "--json")
+    assert main(command) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert 0 < told["generated_tokens"] <= 900
+    assert told["problems"] == 6
+    before = (tmp_path / "run" / "results.jsonl").read_text()
+    assert main(command) == 0
+    assert (tmp_path / "run" / "results.jsonl").read_text() == before
+    assert main(evaluation(tmp_path, "--total-tokens", "800", "--out", str(tmp_path / "run"))) == 2
+    assert "total_tokens 900 there, 800 now" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--total-tokens", "0"), "--total-tokens is 0"),
+        (("--total-tokens", "100", "--budget-tokens", "50"), "leave out --budget"),
+        (
+            ("--total-tokens", "100", "--strategy", "best_of_n"),
+            "best_of_n has none: pass --strategy compute_optimal=FILE",
+        ),
+    ],
+)
+def test_wrong_totals_are_refused(tmp_path: FilePath, capsys: pytest.CaptureFixture[str], more, message):
+    bundled(tmp_path)
+    assert main(evaluation(tmp_path, *more)) == 2
+    assert message in capsys.readouterr().err
