@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted import ScriptedPolicy, between
 
+from reason.policies import wrap
 from reason.scorers.critic import Critic, ForceSampling
 from reason.scorers.critique import OPENING, Critique, Finding, Unreadable, numbered, read_critique, units_of
 from reason.types import Finish, Path, Problem, Score, Step, UsageError
@@ -203,6 +204,13 @@ class TestOptions:
     def test_refused(self, options: dict[str, Any], words: str) -> None:
         with pytest.raises(UsageError, match=words):
             Critic(always(""), **options)
+
+    def test_forcing_needs_a_policy_that_continues(self) -> None:
+        policy = wrap(lambda prompt: RIGHT)
+        with pytest.raises(UsageError, match="cannot"):
+            Critic(policy, search=ForceSampling(reward=BugReward()))
+        [score] = judged(Critic(policy, search=ForceSampling(reward=BugReward(), rounds=0)), STEPWISE)
+        assert score.value == 1.0
 
     @pytest.mark.parametrize("options", [{"branch": 0}, {"beam": 0}, {"rounds": -1}, {"lam": math.nan}])
     def test_search_options_are_checked(self, options: dict[str, Any]) -> None:

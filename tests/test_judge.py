@@ -170,6 +170,39 @@ class TestPoints:
         long, short = judged(Judge(policy), solution("x" * 2000), solution("x"))
         assert "does not fit the context of 1500" in str(long.error)
         assert short.scored
+        weighing = WeighingPolicy(lambda path: "", lambda path, option: -1.0)
+        weighing.capabilities = policy.capabilities
+        long, short = judged(GenRM(weighing, cot=False), solution("x" * 2000), solution("x"))
+        assert "does not fit the context of 1500" in str(long.error)
+        assert short.value == 0.5
+
+    def test_a_prompt_that_the_policy_refuses_is_unscored(self) -> None:
+        class Refusing(WeighingPolicy):
+            def prompt_tokens(self, problem: Problem) -> int:
+                if "xxx" in problem.question:
+                    raise UsageError("too long")
+                return 10
+
+        policy = Refusing(lambda path: "Verdict: Yes", lambda path, option: -1.0)
+        for scorer in (GenRM(policy), GenRM(policy, cot=False), Judge(policy, scale="probability")):
+            long, short = judged(scorer, solution("xxx"), solution("x"))
+            assert (long.error, long.tokens) == ("too long", 0)
+            assert short.value == 0.5
+            assert scorer.count_tokens(solution("xxx")) > 0
+
+    def test_failed_replies_are_asked_for_again_with_the_same_seed(self) -> None:
+        replies = iter([Step("", finish=Finish.ERROR, error="busy"), "Score: 10", "Score: 4"])
+        policy = ScriptedPolicy(lambda path: next(replies))
+        first, second = judged(Judge(policy), solution("a"), solution("b"))
+        assert (first.value, second.value) == pytest.approx((1 / 3, 1.0))
+        assert [path.seed for path in policy.asked] == [
+            policy.asked[0].seed,
+            policy.asked[1].seed,
+            policy.asked[0].seed,
+        ]
+        down = always(Step("", finish=Finish.ERROR, error="down"))
+        judged(Judge(down), solution("a"))
+        assert len(down.asked) == 3
 
     def test_backend_failures_are_the_runners_to_retry(self) -> None:
         def broken(path: Path) -> str:

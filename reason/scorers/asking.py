@@ -26,6 +26,8 @@ from reason.work import ask
 NAN = math.nan
 SEVERAL_TEMPERATURE = 0.7
 """Temperature where several votes are asked for and none is given; a single vote is greedy."""
+RETRIES = 2
+"""How often a reply that failed is asked for again."""
 _EMPHASIS = re.compile(r"[*`#>]|(?<!\w)_+|_+(?!\w)")
 _CUT = {Finish.LENGTH: "cut at its token limit", Finish.BUDGET: "cut by a budget", Finish.CANCELLED: "cancelled"}
 
@@ -140,7 +142,7 @@ class Asker:
     async def replies(self, questions: Sequence[Question], votes: int | None = None) -> list[list[Reply]]:
         """So many replies to each question, all from one call."""
         votes = self.votes if votes is None else votes
-        refused = [self._refusal(question) for question in questions]
+        refused = [self.refusal(question) for question in questions]
         asked = [
             (question.path.seeded(self._seed(question, index)), self._count(question.forced) if question.forced else 0)
             for question, why in zip(questions, refused, strict=True)
@@ -153,13 +155,17 @@ class Asker:
         ]
 
     async def _extend(self, asked: Sequence[tuple[Path, int]]) -> list[Step]:
-        """A reply to each path, of `max_tokens` beyond the tokens that are given with it."""
+        """A reply to each path, of `max_tokens` beyond the tokens given with it; failed ones are asked for again."""
         steps = dict[int, Step]()
         for room in sorted({given for _, given in asked}):
             members = [index for index, (_, given) in enumerate(asked) if given == room]
             sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens + room, until=Until.END)
-            got = await self.policy.extend([asked[index][0] for index in members], sampling)
-            steps.update(zip(members, got, strict=True))
+            for _ in range(1 + RETRIES):
+                got = await self.policy.extend([asked[index][0] for index in members], sampling)
+                steps.update(zip(members, got, strict=True))
+                members = [index for index in members if steps[index].finish is Finish.ERROR]
+                if not members:
+                    break
         return [steps[index] for index in range(len(asked))]
 
     @property
@@ -187,16 +193,23 @@ class Asker:
             hasher.update(len(data).to_bytes(8) + data)
         return int.from_bytes(hasher.digest()) >> 1
 
-    def _refusal(self, question: Question) -> str | None:
+    def refusal(self, question: Question) -> str | None:
         """Why the policy cannot be asked this, such as a prompt beyond its context."""
         try:
-            prompt = self._prompt_tokens(question)
+            prompt = self._counted(question)
         except UsageError as error:
             return str(error)
         context = self.policy.capabilities.context
         return None if context is None or prompt < context else f"the prompt does not fit the context of {context}"
 
     def _prompt_tokens(self, question: Question) -> int:
+        """The prompt's tokens; of one that the policy would refuse, its bytes."""
+        try:
+            return self._counted(question)
+        except UsageError:
+            return len(question.prompt.encode("utf-8", "replace"))
+
+    def _counted(self, question: Question) -> int:
         counted: Callable[[Problem], int] | None = getattr(self.policy, "prompt_tokens", None)
         if counted is not None:
             return counted(question.path.problem)

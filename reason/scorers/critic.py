@@ -124,6 +124,11 @@ class Critic:
                 f"force sampling needs a reward, and {self._asker.name} has no log-probabilities to make one of: "
                 "pass ForceSampling(reward=a scorer of critiques)"
             )
+        if search is not None and search.rounds and not policy.capabilities.partial:
+            raise UsageError(
+                f"forcing problems needs a policy that continues partial answers, and {self._asker.name} cannot: "
+                "pass wrap(…, partial=True) if it can, or ForceSampling(rounds=0)"
+            )
         self._split, self._search, self.oracle = split, search, reference
         self.parameters = self._asker.parameters
         self.name = name or f"critic:{self._asker.name}"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from reason.scorers.asking import Asker, Question, Reply, last_line, mean_of, unscored
+from reason.scorers.asking import NAN, Asker, Question, Reply, last_line, mean_of, unscored
 from reason.types import Path, Score
 from reason.work import ask
 
@@ -22,6 +22,7 @@ ARGUE = (
 )
 AT_ONCE = "Reply with a single line and nothing else, either\nVerdict: Yes\nor\nVerdict: No"
 OPTIONS = (" Yes", " No")
+IMPOSSIBLE = "neither yes nor no is possible"
 _VERDICT = re.compile(r"verdict\s*:\s*(yes|no)\s*\.?", re.IGNORECASE)
 
 
@@ -34,12 +35,7 @@ def read_yes_no(reply: str) -> bool | None:
 async def yes_probabilities(asker: Asker, questions: Sequence[Question], *, reasoning: bool = True) -> list[Score]:
     """For each question, a score with the probability of yes; unscored where no reply can be read."""
     if not reasoning and asker.weighs:
-        paths = [ask(question.problem, question.prompt).forced("Verdict:") for question in questions]
-        weighed = await asker.probabilities(paths, OPTIONS)
-        return [
-            Score(value, tokens=tokens) if value == value else unscored("neither yes nor no is possible", tokens)
-            for value, tokens in weighed
-        ]
+        return await _at_once(asker, questions)
     asked = await asker.replies(questions)
     verdicts = [[_hard(reply) for reply in replies] for replies in asked]
     spent = [sum(reply.tokens for reply in replies) for replies in asked]
@@ -60,6 +56,20 @@ async def yes_probabilities(asker: Asker, questions: Sequence[Question], *, reas
         _score(row, replies, kept, tokens)
         for row, replies, kept, tokens in zip(verdicts, asked, values, spent, strict=True)
     ]
+
+
+async def _at_once(asker: Asker, questions: Sequence[Question]) -> list[Score]:
+    """The probabilities right after `Verdict:`."""
+    refused = [asker.refusal(question) for question in questions]
+    asked = [question for question, why in zip(questions, refused, strict=True) if why is None]
+    paths = [ask(question.problem, question.prompt).forced("Verdict:") for question in asked]
+    weighed = iter(await asker.probabilities(paths, OPTIONS))
+    scores = list[Score]()
+    for why in refused:
+        value, tokens = (NAN, 0) if why else next(weighed)
+        known = value == value
+        scores.append(Score(value, tokens=tokens) if known else unscored(why or IMPOSSIBLE, tokens))
+    return scores
 
 
 def _hard(reply: Reply) -> tuple[bool | None, str]:
@@ -83,6 +93,6 @@ def _score(
     value = mean_of(values)
     if value != value:
         reasons = [why for _, why in verdicts if why]
-        return unscored(reasons[0] if reasons else "neither yes nor no is possible", tokens)
+        return unscored(reasons[0] if reasons else IMPOSSIBLE, tokens)
     told = [reply.text for reply, (says, _) in zip(replies, verdicts, strict=True) if says is not None]
     return Score(value, tokens=tokens, explanation=told[0].strip())
