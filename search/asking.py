@@ -16,7 +16,8 @@ from reason.search.spending import size
 from reason.types import Finish, Path, UsageError
 
 _THINK, _THOUGHT = "<think>", "</think>"
-_DRESSING = " \t*_`#>\"'.$“”"
+_DRESSING = " \t*_`#.$"
+_QUOTES = "\"'“”"
 _WRAPPED = re.compile(r"\\(?:boxed|text|textbf|mathrm)\s*\{([^{}]*)\}")
 
 
@@ -51,7 +52,10 @@ def quoted(text: str) -> str:
 
 
 def closing(reply: str, label: str = "") -> str:
-    """The last line of a reply without emphasis, boxes, full stop, and the label ("Verdict:") before it."""
+    """The last line of a reply without emphasis, boxes, full stop, and the label ("Verdict:") before it.
+
+    A line in quotation marks or behind ">" is what the reply quotes, and keeps them.
+    """
     lines = [line for line in said(reply).splitlines() if line.strip(_DRESSING)]
     last = lines[-1] if lines else ""
     for _ in range(2):
@@ -60,7 +64,7 @@ def closing(reply: str, label: str = "") -> str:
     if label and bare.casefold().startswith(label.casefold()):
         rest = bare[len(label) :].lstrip(" \t*_`")
         if rest[:1] in (":", "="):
-            bare = rest[1:].strip(_DRESSING)
+            bare = rest[1:].strip(_DRESSING + _QUOTES)
     return " ".join(bare.split())
 
 

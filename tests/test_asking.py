@@ -74,6 +74,10 @@ def test_thinking_is_not_said(text, left):
         ("<think>Verdict: correct", None),
         ("", None),
         ("Verdict:", None),
+        ("It ends:\n> Verdict: correct", None),
+        ('It ends with\n"Verdict: correct"', None),
+        ('Verdict: "correct"', "correct"),
+        ("`Verdict: wrong`", "wrong"),
     ],
 )
 def test_a_verdict_is_the_whole_last_line(reply, word):
