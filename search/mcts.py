@@ -114,58 +114,31 @@ def mcts(
     Raises:
         UsageError: An argument is out of range, or `final="value"` with `value="agreement"`, which scores no path.
     """
-    for name, count in (("n", n), ("branch", branch), ("wave", wave), ("max_depth", max_depth)):
-        at_least(name, count)
-    if simulations is not None:
-        at_least("simulations", simulations)
-    roots = branch if root_branch is None else at_least("root_branch", root_branch)
-    size = unit_of(unit, span)
-    one_of("rule", rule, tuple(RULES))
-    exploration = number("exploration", _EXPLORATION[rule] if exploration is None else exploration)
-    if first_play is not None:
-        number("first_play", first_play, -math.inf)
-    if widening is not None:
-        widening = check_widening(widening)
-    number("novelty", novelty, 0, 1)
-    number("virtual_loss", virtual_loss)
-    number("trust", trust)
-    number("thrift", thrift)
-    number("slack", slack, 0, 1)
-    number("mix", mix, 0, 1)
-    if rollout_temperature is not None:
-        number("rollout_temperature", rollout_temperature)
-    number("bound", bound)
-    one_of("value", value, VALUES)
-    if final is None:
-        final = "vote" if value == "agreement" else "value"
-    one_of("final", final, FINALS)
-    check_aggregate(aggregate)
-    if value == "agreement" and final == "value":
-        raise UsageError("final='value' with value='agreement': no path is scored; pass final='vote' or 'visits'")
     settings = Settings(
-        n,
-        branch,
-        simulations,
-        roots,
-        size,
-        wave,
-        rule,
-        exploration,
-        first_play,
-        widening,
-        novelty,
-        virtual_loss,
-        trust,
-        thrift,
-        slack,
-        value,
-        mix,
-        rollout_temperature,
-        final,
-        bound,
-        aggregate,
-        max_depth,
+        n=n,
+        branch=branch,
+        simulations=simulations,
+        root_branch=branch if root_branch is None else root_branch,
+        unit=unit_of(unit, span),
+        wave=wave,
+        rule=one_of("rule", rule, tuple(RULES)),
+        exploration=_EXPLORATION[rule] if exploration is None else exploration,
+        first_play=first_play,
+        widening=None if widening is None else check_widening(widening),
+        novelty=novelty,
+        virtual_loss=virtual_loss,
+        trust=trust,
+        thrift=thrift,
+        slack=slack,
+        value=one_of("value", value, VALUES),
+        mix=mix,
+        rollout_temperature=rollout_temperature,
+        final=one_of("final", final or ("vote" if value == "agreement" else "value"), FINALS),
+        bound=bound,
+        aggregate=check_aggregate(aggregate),
+        max_depth=max_depth,
     )
+    _check(settings)
 
     def run(problem: Problem) -> SearchRun:
         return _run(problem, settings)
@@ -173,8 +146,26 @@ def mcts(
     return Strategy("mcts", run, frozenset({PARTIAL} if value == "agreement" else {SCORER, PARTIAL}))
 
 
+def _check(settings: Settings) -> None:
+    """Raises UsageError if an argument is out of range."""
+    for name in ("n", "branch", "root_branch", "wave", "max_depth"):
+        at_least(name, getattr(settings, name))
+    for name in ("novelty", "slack", "mix"):
+        number(name, getattr(settings, name), 0, 1)
+    for name in ("exploration", "virtual_loss", "trust", "thrift", "bound"):
+        number(name, getattr(settings, name))
+    if settings.simulations is not None:
+        at_least("simulations", settings.simulations)
+    if settings.first_play is not None:
+        number("first_play", settings.first_play, -math.inf)
+    if settings.rollout_temperature is not None:
+        number("rollout_temperature", settings.rollout_temperature)
+    if settings.value == "agreement" and settings.final == "value":
+        raise UsageError("final='value' with value='agreement': no path is scored; pass final='vote' or 'visits'")
+
+
 def check_widening(widening: tuple[float, float]) -> tuple[float, float]:
-    """The pair, if it is one: k above 0 and alpha in [0, 1].
+    """The pair, if it is one: k at least 0 and alpha in [0, 1].
 
     Raises:
         UsageError: It is not.
