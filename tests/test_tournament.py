@@ -130,6 +130,22 @@ def test_an_answer_without_a_verdict_is_unscored_and_loses_to_those_with_one(rou
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
+def test_votes_weigh_against_the_verdict(rounds: str) -> None:
+    answers: list[str | None] = ["1", "1", "1", "1", "2"]
+    for verdict, votes, winner in (
+        (0.7, 0.5, "2"),
+        (0.7, 0, "2"),
+        (0.6, 0.5, "1"),
+        (0.6, 0, "2"),
+        (1.0, 3, "2"),
+        (1.0, 4, "1"),
+    ):
+        search = tournament(5, rounds=rounds, votes=votes)
+        outcome, _ = play(search, answers, lambda a, b, verdict=verdict: verdict if a == "2" else 1 - verdict)
+        assert outcome.answer == winner, (verdict, votes)
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
 def test_one_answer_needs_no_judge(rounds: str) -> None:
     outcome, played = play(tournament(3, rounds=rounds), ["7", "7", None], bigger)
     assert (outcome.answer, played, outcome.failures) == ("7", [], ())
@@ -187,6 +203,7 @@ def test_the_ranking_and_the_number_of_answers_change_something() -> None:
     assert winners(rounds="round_robin", rank="wins") == winners(rounds="round_robin")
     everybody = winners()
     assert everybody != winners(most=2)
+    assert everybody != winners(votes=0)
     assert everybody != winners(rounds="round_robin")
 
 
@@ -243,6 +260,7 @@ def test_needs_and_bad_arguments() -> None:
         ({"rank": "elo", "rounds": "swiss"}, "rank='elo': must be one of 'bradley_terry', 'wins'"),
         ({"rank": "wins"}, "rank='wins' with rounds='knockout'"),
         ({"most": 1}, "most=1: must be an integer of at least 2"),
+        ({"votes": -1.0}, "votes=-1.0"),
     ):
         with pytest.raises(UsageError, match=message):
             tournament(**options)  # type: ignore[arg-type]
