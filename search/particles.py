@@ -5,20 +5,22 @@ Puri et al. 2502.01618 and its implementation its-hub; twisted sequential Monte 
 begin at the root; on every level
 
 1. each open one is extended by a step of its own, and what is new is judged;
-2. its weight is multiplied by what its target gained: exp(g_t - g_(t-1)), or exp(g_t) with `target="all"`;
+2. its weight is multiplied by exp(g), or with `target="last"` by what its potential gained, exp(g_t - g_(t-1));
 3. if the effective sample size falls below ess · n, n are drawn in proportion to weight and get equal weights.
 
-The weighted particles at the end estimate p(x) exp(g(x)), p the policy, over whole solutions x: with temperature 1 that
-is p times the odds of being right. `target="all"` multiplies the potentials of all steps, the state-space model of Puri
-et al. A finished particle stays in the population with its weight; it is never extended, and copies of it cost nothing.
+The weighted particles at the end estimate p(x) times the potentials of all steps of x, p the policy, over whole
+solutions x: the state-space model of Puri et al. With `target="last"` they estimate p(x) exp(g(x)): the policy times
+the odds that the solution is right, at temperature 1. A finished particle stays in the population with its weight; it
+is never extended, and copies of it cost nothing.
 
 With tempering c, weights count to the power 1 - c ** level until the end, so that early values decide less.
 
-Deviations: Puri et al. and its-hub resample on every level by the value of the moment, whatever the weights were; here
-weights are carried from one resampling to the next. Solutions that resampling dropped remain candidates, since they
-were paid for: they take part in "naive" and count nothing in "weighted". An unscored step leaves a weight as it was; a
-failed one ends its particle. With a falling aggregation (min, product) and "naive", it ends when no open particle can
-beat the pool. Resampling is seeded by the problem and everything sampled so far.
+Deviations: its-hub resamples on every level, as ess 1 does; below that, weights are carried from one resampling to the
+next. The default temperature is 1/2: process scores are seldom as sure as they should be (measured). Solutions that
+resampling dropped remain candidates, since they were paid for: they take part in "naive" and count nothing in
+"weighted". An unscored step leaves a weight as it was; a failed one ends its particle. With a falling aggregation (min,
+product) and "naive", it ends when no open particle can beat the pool. Resampling is seeded by the problem and
+everything sampled so far.
 """
 
 from __future__ import annotations
@@ -33,10 +35,10 @@ def particles(
     n: int = 16,
     *,
     resample: str = "systematic",
-    ess: float = 0.5,
-    temperature: float = 1.0,
+    ess: float = 1.0,
+    temperature: float = 0.5,
     tempering: float = 0.0,
-    target: str = "last",
+    target: str = "all",
     potential: str = "odds",
     aggregate: str | None = None,
     select: str = "naive",
@@ -78,10 +80,10 @@ def particle_gibbs(
     iterations: int | None = None,
     keep: int = 1,
     resample: str = "systematic",
-    ess: float = 0.5,
-    temperature: float = 1.0,
+    ess: float = 1.0,
+    temperature: float = 0.5,
     tempering: float = 0.0,
-    target: str = "last",
+    target: str = "all",
     potential: str = "odds",
     aggregate: str | None = None,
     select: str = "naive",

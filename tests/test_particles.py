@@ -74,6 +74,16 @@ def world(seed=0):
     return record
 
 
+def filtered(n=16, **options):
+    """Weighed by value alone."""
+    return particles(n, **{**PLAIN, **options})
+
+
+def gibbs(n=16, **options):
+    return particle_gibbs(n, **{**PLAIN, **options})
+
+
+PLAIN = {"ess": 0.5, "temperature": 1.0, "target": "last"}
 PROBLEM = fake_problems(1, terms=4)[0]
 SMALL = fake_problems(1, terms=3)[0]
 
@@ -82,7 +92,7 @@ SMALL = fake_problems(1, terms=3)[0]
 @pytest.mark.parametrize(("ess", "tempering"), [(0, 0), (0.9, 0), (1, 0.5)])
 def test_the_estimate_converges_to_the_posterior(scheme, ess, tempering):
     record = world()
-    search = particles(3000, resample=scheme, ess=ess, tempering=tempering, select="weighted")
+    search = filtered(3000, resample=scheme, ess=ess, tempering=tempering, select="weighted")
     assert distance(estimate(record.solve(search, SMALL)), posterior(record, SMALL)) < 0.05
 
 
@@ -102,13 +112,13 @@ def test_every_target_has_the_posterior_that_it_says(options):
     chosen = {key: value for key, value in options.items() if key in ("target", "potential", "temperature")}
     expected = posterior(record, SMALL, **chosen)
     assert distance(expected, posterior(record, SMALL)) > 0.08
-    found = estimate(record.solve(particles(4000, select="weighted", **options), SMALL))
+    found = estimate(record.solve(filtered(4000, select="weighted", **options), SMALL))
     assert distance(found, expected) < 0.05
 
 
 def test_one_filter_without_resampling_is_importance_sampling():
     record = world()
-    outcome = record.solve(particles(64, ess=0, select="weighted"), PROBLEM)
+    outcome = record.solve(filtered(64, ess=0, select="weighted"), PROBLEM)
     ends = [path for path in record.results if path.complete]
     odds = {}
     for path in ends:
@@ -121,7 +131,7 @@ def test_one_filter_without_resampling_is_importance_sampling():
 def test_resampling_follows_the_effective_sample_size():
     for ess, again in ((0.0, False), (1.0, True)):
         record = world()
-        record.solve(particles(32, ess=ess), PROBLEM)
+        record.solve(filtered(32, ess=ess), PROBLEM)
         firsts = record.results[:32]
         begun = sorted(path.steps[0].text for path in record.extended[32:64])
         assert (begun != sorted(path.steps[0].text for path in firsts)) == again
@@ -129,7 +139,7 @@ def test_resampling_follows_the_effective_sample_size():
     for ess, again in ((0.5, False), (0.999, True)):
         record = world()
         record.scorer = FakeScorer(good=0.55, bad=0.45)
-        record.solve(particles(32, ess=ess), PROBLEM)
+        record.solve(filtered(32, ess=ess), PROBLEM)
         begun = sorted(path.steps[0].text for path in record.extended[32:64])
         assert (begun != sorted(path.steps[0].text for path in record.results[:32])) == again
 
@@ -137,7 +147,7 @@ def test_resampling_follows_the_effective_sample_size():
 @pytest.mark.parametrize("seed", range(3))
 def test_systematic_resampling_copies_in_proportion_to_weight(seed):
     record = world(seed)
-    record.solve(particles(40, ess=1), PROBLEM)
+    record.solve(filtered(40, ess=1), PROBLEM)
     firsts = [path.text for path in record.results[:40]]
     odds = {text: record.scorer.score(path).value for text, path in zip(firsts, record.results[:40], strict=True)}
     total = sum(odds[text] / (1 - odds[text]) for text in firsts)
@@ -153,7 +163,7 @@ def test_weights_are_carried_until_the_next_resampling():
     record = world()
     plain = FakeScorer(good=0.8, bad=0.2).score
     record.scorer.score = lambda path: Score(plain(path).steps[0], tuple([plain(path).steps[0]] * len(path.steps)))
-    outcome = record.solve(particles(3000, ess=0, select="weighted"), PROBLEM)
+    outcome = record.solve(filtered(3000, ess=0, select="weighted"), PROBLEM)
     assert distance(estimate(outcome), posterior(record, PROBLEM)) < 0.08
     right = record.policy.lines(PROBLEM.question)[0][0]
     mass = sum(share for text, share in estimate(outcome).items() if text.startswith(right))
@@ -169,7 +179,7 @@ def test_particle_gibbs_leaves_the_posterior_invariant(scheme):
         record = recorder(seed=5)
         record.policy = Quick(accuracy=0.5, branch=2)
         record.scorer = FakeScorer(good=0.85, bad=0.4, noise=0.1)
-        search = particle_gibbs(2 * rounds, iterations=rounds, keep=keep, resample=scheme, ess=1, select="weighted")
+        search = gibbs(2 * rounds, iterations=rounds, keep=keep, resample=scheme, ess=1, select="weighted")
         found[keep] = distance(estimate(record.solve(search, problem)), posterior(record, problem))
     assert found[1] < 0.05
     assert found[0] > 0.1, "two particles are not biased enough for this test to tell anything"
@@ -180,14 +190,14 @@ def test_particle_gibbs_is_invariant_with_adaptive_resampling_and_tempering():
     record = recorder(seed=5)
     record.policy = Quick(accuracy=0.5, branch=2)
     record.scorer = FakeScorer(good=0.85, bad=0.4, noise=0.1)
-    search = particle_gibbs(6000, iterations=3000, ess=0.8, tempering=0.6, select="weighted", target="all")
+    search = gibbs(6000, iterations=3000, ess=0.8, tempering=0.6, select="weighted", target="all")
     assert distance(estimate(record.solve(search, problem)), posterior(record, problem, target="all")) < 0.05
 
 
 def test_kept_particles_cost_nothing():
     problem = fake_problems(1, terms=5)[0]
     record = recorder(0.5, branch=3)
-    record.solve(particle_gibbs(12, iterations=3, keep=2), problem)
+    record.solve(gibbs(12, iterations=3, keep=2), problem)
     assert all(size <= 4 + 2 for size in record.batches)
     roots = [path for path in record.extended if not path.steps]
     assert len(roots) == 12
@@ -221,7 +231,7 @@ def test_finished_paths_are_left_alone(
         "select": select,
         "aggregate": aggregate,
     }
-    search = particle_gibbs(n, iterations=min(iterations, n), keep=keep, **options)
+    search = gibbs(n, iterations=min(iterations, n), keep=keep, **options)
     outcome = record.solve(search, fake_problems(1, seed=seed)[0])
     texts = [(candidate.path.text, candidate.path.finish) for candidate in outcome.candidates]
     assert len(set(texts)) == len(texts), "a finished path was duplicated"
@@ -236,7 +246,7 @@ def test_finished_paths_are_left_alone(
 @settings(deadline=None, max_examples=40)
 def test_a_level_costs_n_steps_at_most(n, ess, seed):
     record = recorder(0.5, noise=0.9, seed=seed)
-    record.solve(particles(n, ess=ess), fake_problems(1, terms=5)[0])
+    record.solve(filtered(n, ess=ess), fake_problems(1, terms=5)[0])
     assert record.batches[0] == n
     assert record.batches == sorted(record.batches, reverse=True)
 
@@ -247,7 +257,7 @@ def test_dropped_solutions_remain_candidates_and_weigh_nothing():
         record = recorder(0.5, branch=4, noise=0.9, seed=seed)
         # Solutions end on different levels, so that ended particles are resampled with open ones.
         record.policy = Early(accuracy=0.5, branch=4)
-        outcome = record.solve(particles(16, ess=1, select="weighted"), fake_problems(1, terms=4, seed=seed)[0])
+        outcome = record.solve(filtered(16, ess=1, select="weighted"), fake_problems(1, terms=4, seed=seed)[0])
         finished = {path.text for path in record.results if path.complete}
         assert finished == {candidate.path.text for candidate in outcome.candidates}
         kept += sum(candidate.weight > 0 for candidate in outcome.candidates)
@@ -258,17 +268,17 @@ def test_dropped_solutions_remain_candidates_and_weigh_nothing():
 def test_an_unscored_step_leaves_the_weight_and_a_failed_one_ends_the_particle():
     record = world()
     record.scorer = FakeScorer(error=lambda path: "broken")
-    outcome = record.solve(particles(200, ess=1, select="weighted"), PROBLEM)
+    outcome = record.solve(filtered(200, ess=1, select="weighted"), PROBLEM)
     counts = {}
     for path in (path for path in record.results if path.complete):
         counts[path.text] = counts.get(path.text, 0) + 1 / 200
     assert estimate(outcome) == pytest.approx(counts)
     record = recorder(fail=lambda index: index < 8)
-    outcome = record.solve(particles(16, ess=0), PROBLEM)
+    outcome = record.solve(filtered(16, ess=0), PROBLEM)
     assert len(record.batches) > 1
     assert record.batches[1] == 8
     record = recorder(fail=lambda index: True)
-    outcome = record.solve(particle_gibbs(8), PROBLEM)
+    outcome = record.solve(gibbs(8), PROBLEM)
     assert (outcome.answer, outcome.path, outcome.candidates, len(record.extended)) == (None, None, (), 8)
 
 
@@ -279,8 +289,8 @@ def test_a_falling_aggregation_ends_it_when_nothing_open_can_win():
         left, right = (recorder(0.6, branch=4, noise=0.9, seed=seed) for _ in range(2))
         for record in (left, right):
             record.policy = Early(accuracy=0.6, branch=4)
-        bounded = left.solve(particles(3, aggregate="product", ess=1), problem)
-        free = right.solve(particles(3, aggregate="product", ess=1, select="weighted"), problem)
+        bounded = left.solve(filtered(3, aggregate="product", ess=1), problem)
+        free = right.solve(filtered(3, aggregate="product", ess=1, select="weighted"), problem)
         best = max(candidate.score for candidate in bounded.candidates)
         assert best == max(candidate.score for candidate in free.candidates)
         saved += len(right.results) - len(left.results)
@@ -304,7 +314,7 @@ def test_a_falling_aggregation_ends_it_when_nothing_open_can_win():
         {"max_steps": 2},
     ],
 )
-@pytest.mark.parametrize("build", [particles, particle_gibbs])
+@pytest.mark.parametrize("build", [filtered, gibbs])
 def test_options_change_something(build, option):
     seen = []
     for given_options in ({}, option):
@@ -319,13 +329,13 @@ def test_gibbs_options_change_something(option):
     seen = []
     for given_options in ({}, option):
         record = world()
-        outcome = record.solve(particle_gibbs(24, select="weighted", ess=1, **given_options), PROBLEM)
+        outcome = record.solve(gibbs(24, select="weighted", ess=1, **given_options), PROBLEM)
         seen.append((outcome.confidence, [path.text for path in record.extended]))
     assert seen[0] != seen[1]
 
 
 @pytest.mark.parametrize("steps", [0, 3, 20, 40])
-@pytest.mark.parametrize("build", [particles, particle_gibbs])
+@pytest.mark.parametrize("build", [filtered, gibbs])
 def test_the_budget_leaves_the_best_of_what_was_paid_for(build, steps):
     record = recorder(0.5, steps_left=steps)
     outcome = record.solve(build(16), fake_problems(1, terms=4)[0])
@@ -334,7 +344,7 @@ def test_the_budget_leaves_the_best_of_what_was_paid_for(build, steps):
     assert (outcome.answer is not None) == (steps > 0)
 
 
-@pytest.mark.parametrize("build", [particles, particle_gibbs])
+@pytest.mark.parametrize("build", [filtered, gibbs])
 def test_the_same_seed_gives_the_same_tree(build):
     trees = [recorder(noise=0.9, seed=seed).solve(build(ess=1), PROBLEM).tree.to_dict() for seed in (1, 1, 2)]
     assert trees[0] == trees[1] != trees[2]
@@ -342,17 +352,17 @@ def test_the_same_seed_gives_the_same_tree(build):
 
 def test_bad_arguments():
     with pytest.raises(UsageError, match="temperature=0: must be above 0"):
-        particles(temperature=0)
+        filtered(temperature=0)
     with pytest.raises(UsageError, match="ess=2: must be a number between 0 and 1"):
-        particles(ess=2)
+        filtered(ess=2)
     with pytest.raises(UsageError, match="resample='uniform': must be one of 'systematic'"):
-        particles(resample="uniform")
+        filtered(resample="uniform")
     with pytest.raises(UsageError, match="iterations=5 with n=4"):
-        particle_gibbs(4, iterations=5)
+        gibbs(4, iterations=5)
     record = world()
     record.scorer = FakeScorer(good=0.9)
     record.scorer.score = lambda path: Score(1.5)
     with pytest.raises(UsageError, match="pass potential='reward'"):
-        record.solve(particles(4), PROBLEM)
+        record.solve(filtered(4), PROBLEM)
     for name in ("particles", "particle_gibbs"):
         assert STRATEGIES[name](1).needs == {"scorer", "partial"}
