@@ -12,7 +12,8 @@ Every rule also stops when the result is certain. What remains is the majority v
 `stream` asks for all n at once instead and looks at what has landed, whenever `wave` more have; what is in flight when
 the rule says stop is cancelled. That takes one round trip instead of n / wave, but which solutions landed first, hence
 what was sampled and sometimes the answer, depends on timing: short solutions vote sooner. Waves depend on seeds alone
-and are the default.
+and are the default. An engine that decodes all n side by side has nearly finished them when the first ones land, so
+that streaming saves little there; it pays with a server that answers one by one.
 
 Deviations: the paper looks after every sample (`wave=1`), here after four by default. Its Dirichlet criterion draws
 samples and knows only the answers seen; here it is integrated, and one unseen answer takes part, so that a single
