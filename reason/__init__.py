@@ -38,6 +38,7 @@ from reason.types import (
 from reason.work import Compare, Extend, Judge, Search, ask, compare, extend, judge
 
 if TYPE_CHECKING:
+    from reason.allocate import asolve_within, solve_within
     from reason.budget import Budget
     from reason.policies import load, wrap
     from reason.run import asolve, solve
@@ -49,10 +50,12 @@ if TYPE_CHECKING:
         best_first,
         best_of_n,
         budget_forcing,
+        compute_optimal,
         confidence_vote,
         cot,
         deepconf,
         dvts,
+        load_table,
         lookahead,
         majority_best_of_n,
         mcts,
@@ -75,6 +78,10 @@ _LAZY = {
     "load_scorer": "reason.scorers",
     "solve": "reason.run",
     "asolve": "reason.run",
+    "solve_within": "reason.allocate",
+    "asolve_within": "reason.allocate",
+    "compute_optimal": "reason.search",
+    "load_table": "reason.search",
     "cot": "reason.search",
     "self_consistency": "reason.search",
     "adaptive_consistency": "reason.search",
@@ -116,6 +123,10 @@ def __dir__() -> list[str]:
 __all__ = [
     "solve",
     "asolve",
+    "solve_within",
+    "asolve_within",
+    "compute_optimal",
+    "load_table",
     "load",
     "wrap",
     "load_scorer",

@@ -8,6 +8,7 @@ from reason.search.beam import beam
 from reason.search.best_first import best_first
 from reason.search.best_of_n import best_of_n, majority_best_of_n, weighted_best_of_n
 from reason.search.budget_forcing import budget_forcing
+from reason.search.compute_optimal import compute_optimal, load_table
 from reason.search.confidence_vote import confidence_vote, mean_logprob, self_certainty
 from reason.search.cot import cot
 from reason.search.deepconf import deepconf
@@ -67,10 +68,12 @@ __all__ = [
     "best_first",
     "best_of_n",
     "budget_forcing",
+    "compute_optimal",
     "confidence_vote",
     "cot",
     "deepconf",
     "dvts",
+    "load_table",
     "lookahead",
     "majority_best_of_n",
     "mcts",

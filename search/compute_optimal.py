@@ -182,11 +182,15 @@ def table_file(strategy: str) -> FilePath:
     return FilePath(file) if file else bundled_table()
 
 
-def load_table(file: str | FilePath) -> Table:
-    """The table in a file, its strategies being those of `reason.search.STRATEGIES`."""
+def load_table(file: str | FilePath | None = None) -> Table:
+    """The table that `reason tune` wrote to a file; None is the bundled model's.
+
+    Raises:
+        UsageError: The file is no usable table, or names strategies that there are not.
+    """
     from reason.search import STRATEGIES
 
-    return read(file, [name for name in STRATEGIES if name != "compute_optimal"])
+    return read(bundled_table() if file is None else file, list(STRATEGIES))
 
 
 def build(name: str, n: int) -> Strategy:

@@ -13,6 +13,10 @@ from reason import work
 PINNED = {
     "solve": "(problems, *, policy, search, scorer=None, sampling=Sampling(), budget=Budget(), seed=0, concurrency=64, "
     "retries=2, progress=None, on_outcome=None)",
+    "solve_within": "(problems, *, policy, table, tokens, scorer=None, sampling=Sampling(), seed=0, concurrency=64, "
+    "retries=2, progress=None)",
+    "compute_optimal": "(table, n=16, *, price=None, strategies=None)",
+    "load_table": "(file=None)",
     "load": "(name, **options)",
     "wrap": "(model, tokenizer=None, **options)",
     "extend": "(paths, until=Until.END, *, enough=None, temperature=None, tokens=None, step_end=None, stop=None, "
