@@ -20,6 +20,7 @@ from reason.search import best_of_n
 from reason.search.compute_optimal import (
     MORE,
     Plan,
+    bundled_table,
     compute_optimal,
     curves_of,
     from_file,
@@ -27,6 +28,7 @@ from reason.search.compute_optimal import (
     needs_of,
     restricted,
     share_of,
+    table_file,
 )
 from reason.search.table import STOP, Arm, Stage, Table, read, to_json, write
 from reason.types import Outcome, Problem, UsageError
@@ -330,3 +332,19 @@ def test_bad_arguments():
     with pytest.raises(UsageError, match="the table has beam, best_of_n"):
         compute_optimal(table, strategies=["mcts"])
     assert replace(table, scorer=None).check(model="fake") is None
+
+
+def test_the_bundled_table_is_there_and_names_its_command():
+    table = load_table()
+    assert (table.model, table.scorer, table.task) == ("bundled", "process", "word_problems")
+    assert str(table.made["command"]).startswith("reason tune word_problems")
+    assert "--split train" in str(table.made["command"])
+    accuracy, tokens = Plan(table, 8).expected
+    assert tokens == pytest.approx(8 * table.solution_tokens, rel=1e-6)
+    assert accuracy > max(arm.accuracy[0] for arm in table.ladders[0][0].arms if arm.strategy == "best_of_n")
+    assert from_file(bundled_table(), 8, model="bundled", scorer="process").needs == {"scorer", "partial"}
+
+
+def test_names_of_tables():
+    assert str(table_file("compute_optimal=some/table.json")) == str(FilePath("some/table.json"))
+    assert table_file("compute_optimal") == bundled_table()
