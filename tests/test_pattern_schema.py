@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import math
 import pathlib
@@ -99,6 +100,15 @@ class TestWorker:
         monkeypatch.setattr("reason.scorers.checking.SCRIPT", pathlib.Path("/nonexistent"))
         with pytest.raises(BackendError, match="did not start"):
             Checker(1.0).ask({})
+
+    def test_the_worker_ends_with_its_scorer(self) -> None:
+        scorer = Regex("a")
+        values(scorer, "a")
+        [process] = scorer._checker._held
+        assert process.poll() is None
+        del scorer
+        gc.collect()
+        assert process.poll() is not None
 
     def test_close_and_go_on(self) -> None:
         checker = Checker(1.0)

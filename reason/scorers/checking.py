@@ -1,12 +1,12 @@
 """A killable worker process for checks that model text could make endless: patterns and JSON schemas.
 
-Started on first need, it answers one job at a time; a job that takes too much processor time ends it (or 12 times that
-on the clock), and the next job starts another. Any number of threads may ask.
+Started on first need, it answers one job at a time and ends with the object that it works for. A job that takes too
+much processor time ends it (or 12 times that on the clock), and the next job starts another. Any number of threads may
+ask.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import json
 import os
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -37,10 +38,10 @@ class Checker:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._held = list[subprocess.Popen[bytes]]()
         self._buffer = b""
         self._owner = os.getpid()
-        atexit.register(self.close)
+        weakref.finalize(self, _end_all, self._held, self._owner)
 
     def ask(self, job: dict[str, Any]) -> dict[str, Any]:
         """The reply to a job, or {"limit": …} if it took too long or too much memory.
@@ -49,7 +50,8 @@ class Checker:
             BackendError: The worker cannot be started.
         """
         if self._owner != os.getpid():
-            self._lock, self._process, self._owner = threading.Lock(), None, os.getpid()
+            self._lock, self._held, self._owner = threading.Lock(), [], os.getpid()
+            weakref.finalize(self, _end_all, self._held, self._owner)
         with self._lock:
             process = self._running()
             reply = None
@@ -70,11 +72,11 @@ class Checker:
                 self._end()
 
     def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is not None and self._process.poll() is None:
-            return self._process
+        if self._held and self._held[0].poll() is None:
+            return self._held[0]
         self._end()
         limits = [str(MEMORY), str(self._seconds), str(int(CLOCK * self._seconds) + 30)]
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", "-B", str(SCRIPT), *limits],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -82,10 +84,11 @@ class Checker:
             env={name: os.environ[name] for name in _KEPT if name in os.environ},
             start_new_session=True,
         )
-        if self._receive(self._process, STARTING_SECONDS) is None:
+        self._held.append(process)
+        if self._receive(process, STARTING_SECONDS) is None:
             self._end()
             raise BackendError(f"the checking worker did not start: run {sys.executable} {SCRIPT} {' '.join(limits)}")
-        return self._process
+        return process
 
     def _receive(self, process: subprocess.Popen[bytes], seconds: float) -> dict[str, Any] | None:
         if process.stdout is None:
@@ -105,9 +108,16 @@ class Checker:
         return found
 
     def _end(self) -> None:
-        process, self._process, self._buffer = self._process, None, b""
-        if process is None:
-            return
+        self._buffer = b""
+        _end_all(self._held, self._owner)
+
+
+def _end_all(held: list[subprocess.Popen[bytes]], owner: int) -> None:
+    """End the processes, if they are this process's own."""
+    while held:
+        process = held.pop()
+        if owner != os.getpid():
+            continue
         process.kill()
         process.wait()
         for pipe in (process.stdin, process.stdout):
