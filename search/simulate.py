@@ -17,7 +17,7 @@ from reason.search.select import UNSCORED, judge_unique, paid_for
 from reason.search.spending import Spending
 from reason.search.tree import Tree
 from reason.search.units import Unit
-from reason.types import Finish, Path, Problem, Score
+from reason.types import Finish, Path, Problem, Score, Step
 from reason.work import Results, Work, extend
 
 
@@ -30,6 +30,7 @@ class Settings:
     simulations: int | None
     root_branch: int
     unit: Unit
+    sparing: float
     wave: int
     rule: str
     exploration: float
@@ -191,8 +192,12 @@ def finish_best(state: State) -> Generator[Work, Results, bool]:
 
 
 def open_leaves(tree: Tree) -> list[int]:
-    """Nodes that could be sampled at and never were."""
-    return [node for node in range(len(tree)) if tree.samplable[node] and not tree.samples[node]]
+    """Nodes whose paths could go on and were never sampled at, those at the greatest depth included."""
+    return [node for node, step in enumerate(tree.steps) if not tree.samples[node] and (not step or _goes_on(step))]
+
+
+def _goes_on(step: Step) -> bool:
+    return step.finish is Finish.STEP
 
 
 def _rank(tree: Tree, node: int) -> tuple[bool, float, int]:

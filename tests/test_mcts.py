@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from recording import optimum, recorder
 
 from reason.policies.fake import FakePolicy, FakeScorer, correct_lines, fake_problems
-from reason.search import mcts
+from reason.search import ab_mcts, mcts
 from reason.search.mcts import FINALS, VALUES
 from reason.search.tree import Tree
 from reason.search.units import SENTENCE_ENDS, UNITS
@@ -96,6 +96,7 @@ def shape(**options):
         ({"unit": "span"}, {"span": 5}),
         ({"value": "rollout"}, {"rollout_temperature": 0.0}),
         ({}, {"root_branch": 7}),
+        ({}, {"sparing": 0.4}),
         ({}, {"wave": 1}),
         ({}, {"slack": 0.0}),
         ({}, {"trust": 0.0}),
@@ -321,6 +322,14 @@ def test_widening_spends_where_steps_are_hard():
             right += record.solve(mcts(24, novelty=novelty), problem).answer == problem.answer
         found[novelty] = right
     assert found[0.0] > found[1.0] + 2
+
+
+def test_a_tree_without_solutions_has_its_best_leaf_finished():
+    problem = fake_problems(1, terms=6)[0]
+    for search in (mcts(8, max_depth=2, novelty=1), ab_mcts(8, max_depth=2), ab_mcts(8, max_depth=1)):
+        outcome = recorder(0.5).solve(search, problem)
+        assert outcome.path.complete
+        assert outcome.answer is not None
 
 
 @pytest.mark.parametrize("steps", [0, 1, 6, 30])
