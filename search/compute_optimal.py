@@ -23,7 +23,6 @@ get the larger one, so that the mean cost meets the budget.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from importlib.resources import files
@@ -283,10 +282,6 @@ class State:
         self.candidates += inner.candidates
         self._failures += inner.failures
         self.cut = self.cut or inner.stopped == "budget"
-        for item in inner.candidates:
-            if not math.isnan(item.score):
-                score = Score(item.score, parts=item.steps)
-                self._known.setdefault((item.path.text, item.path.finish), score)
 
     def _draw(self, n: int) -> Generator[Work, Results, None]:
         paths = yield from extend([Path(self.problem)] * (n - self.drawn))
@@ -310,14 +305,17 @@ class State:
 
 
 def _judged_once(search: SearchRun, known: Known) -> SearchRun:
-    """The search, answered from what is known where it wants a solution judged that has been."""
+    """The search, answered from what is known where it wants something judged that has been, steps included."""
     try:
         work = next(search)
         while True:
             results: Results
             if isinstance(work, Judge):
                 ready = [_recalled(path, known) for path in work.paths]
-                fresh = iter((yield from judge([p for p, s in zip(work.paths, ready, strict=True) if s is None])))
+                unknown = [path for path, score in zip(work.paths, ready, strict=True) if score is None]
+                scores = yield from judge(unknown)
+                known.update(((path.text, path.finish), score) for path, score in zip(unknown, scores, strict=True))
+                fresh = iter(scores)
                 results = [next(fresh) if score is None else score for score in ready]
             else:
                 results = yield work
@@ -330,9 +328,9 @@ def _judged_once(search: SearchRun, known: Known) -> SearchRun:
 
 
 def _recalled(path: Path, known: Known) -> Score | None:
-    """The judgement of an equal solution, with a value for each of this path's steps; None if there is none."""
+    """The judgement of an equal path, with a value for each of this path's steps; None if there is none."""
     score = known.get((path.text, path.finish))
-    if score is None or path.open or not score.scored:
+    if score is None or not score.scored:
         return None
     if len(score.steps) == len(path.steps):
         return replace(score, tokens=0)
