@@ -40,8 +40,8 @@ class ForceSampling:
         branch: Critiques sampled at first, and of each that is continued.
         beam: Critiques continued in each round.
         rounds: How often a further problem is forced.
-        reward: Judges critiques; it is given paths whose question is the critic's prompt. None: the mean
-            log-probability of the tokens sampled last.
+        reward: Judges critiques; it is given paths whose question is the critic's prompt, and its tokens are added
+            to the score's. None: the mean log-probability of the tokens sampled last.
 
     Raises:
         UsageError: A number is out of range.
