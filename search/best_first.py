@@ -35,6 +35,8 @@ from reason.search.tree import Tree
 from reason.types import Finish, Path, Problem, Score
 from reason.work import Results, SearchRun, Work, extend
 
+_NOTHING_NEW = 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
@@ -197,14 +199,14 @@ def _queue_children(state: _State, node: int, family: Sequence[Child]) -> None:
 
 
 def _return(state: _State, node: int) -> None:
-    """Queue a node again, by what one more sample there is expected to bring."""
-    if not state.settings.resample:
-        state.tree.hold(node)
-        return
+    """Queue a node again, by what one more sample there is expected to bring, unless all its steps are known."""
     tree = state.tree
     fresh = tree.novelty(node)
+    if not state.settings.resample or fresh < _NOTHING_NEW:
+        tree.hold(node)
+        return
     own = tree.value[node]
-    _push(state, node, fresh / (fresh + tree.thrift) * tree.sample_value(node), math.inf if math.isnan(own) else own)
+    _push(state, node, tree.thrifty(fresh) * tree.sample_value(node), math.inf if math.isnan(own) else own)
 
 
 def _push(state: _State, node: int, expected: float, own: float) -> None:

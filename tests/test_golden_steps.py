@@ -19,7 +19,7 @@ SEARCHES = {
     "beam": lambda: beam(6, 2),
     "dvts": lambda: dvts(6, 2),
     "lookahead": lambda: lookahead(6, 2),
-    "best_first": lambda: best_first(4, 3, wave=2),
+    "best_first": lambda: best_first(4, 3, wave=2, resample=False),
     "particles": lambda: particles(6, ess=0.9),
     "particle_gibbs": lambda: particle_gibbs(6, ess=1),
 }
