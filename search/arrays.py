@@ -31,7 +31,6 @@ class NodeArrays:
         self.mass: list[float] = []
         self.copies: list[int] = []
         self.mass_below: list[float] = []
-        self.covered: list[float] = []
         self.samples: list[int] = []
         self.singles: list[int] = []
         self.scored: list[int] = []
@@ -58,7 +57,7 @@ class NodeArrays:
             counts.append(0)
         for unknown in (self.mean, self.value):
             unknown.append(math.nan)
-        for sums in (self.value_sum, self.mass_below, self.covered, self.scored_sum):
+        for sums in (self.value_sum, self.mass_below, self.scored_sum):
             sums.append(0.0)
         for present in (self.samplable, self.open):
             present.append(True)

@@ -58,7 +58,6 @@ def mcts(
     root_branch: int | None = None,
     unit: str = "step",
     span: int = 32,
-    sparing: float = 0.0,
     wave: int = 4,
     rule: str = "puct",
     exploration: float | None = None,
@@ -86,8 +85,6 @@ def mcts(
         root_branch: Steps sampled by the first simulation; None: `branch`.
         unit: What a "step" is, here and in all other arguments: "step" as the policy ends them, "sentence" or "span".
         span: Tokens of a unit with `unit="span"`.
-        sparing: A simulation samples its node again, up to `branch` times, only while the chance that a step is new is
-            at least this (`reason.search.sparing`); 0: always, all at once.
         wave: Simulations that are run as one batch.
         rule: "puct" or "uct"; see `reason.search.rules`.
         exploration: The rule's constant c; None: 0.3 for "puct", 0.1 for "uct".
@@ -123,7 +120,6 @@ def mcts(
         simulations=simulations,
         root_branch=branch if root_branch is None else root_branch,
         unit=unit_of(unit, span),
-        sparing=sparing,
         wave=wave,
         rule=one_of("rule", rule, tuple(RULES)),
         exploration=_EXPLORATION[rule] if exploration is None else exploration,
@@ -154,7 +150,7 @@ def _check(settings: Settings) -> None:
     """Raises UsageError if an argument is out of range."""
     for name in ("n", "branch", "root_branch", "wave", "max_depth"):
         at_least(name, getattr(settings, name))
-    for name in ("sparing", "novelty", "slack", "mix"):
+    for name in ("novelty", "slack", "mix"):
         number(name, getattr(settings, name), 0, 1)
     for name in ("exploration", "virtual_loss", "trust", "thrift", "bound"):
         number(name, getattr(settings, name))
@@ -191,7 +187,7 @@ def _run(problem: Problem, settings: Settings) -> SearchRun:
                 break
             continue
         parents = [tree.path(node) for node in nodes]
-        families, state.cut = yield from sample_children(parents, counts, settings.unit, settings.sparing)
+        families, state.cut = yield from sample_children(parents, counts, settings.unit)
         fresh = [without_known(state, node, family) for node, family in zip(nodes, families, strict=True)]
         values = yield from evaluate(state, nodes, fresh)
         for node, value in zip(nodes, values, strict=True):

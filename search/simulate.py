@@ -30,7 +30,6 @@ class Settings:
     simulations: int | None
     root_branch: int
     unit: Unit
-    sparing: float
     wave: int
     rule: str
     exploration: float

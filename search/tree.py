@@ -46,8 +46,7 @@ class Tree(NodeArrays):
       brought;
     - value: the node's own scorer value, NaN if unscored; copies: how many equal samples were merged into it; mass: the
       sum of their length-normalised probabilities, its prior once divided by the parent's mass_below;
-    - samples, singles: steps sampled below it, and those seen once; covered: the different ones' summed probability;
-      scored, scored_sum: their values' number and sum;
+    - samples, singles: steps sampled below it, and those seen once; scored, scored_sum: their values' number and sum;
     - samplable: steps may be sampled at it now; ways: open children, plus one if samplable; open: there is a way;
     - virtual: selections in flight; pruned: a beam dropped it; chosen: it lies on the answer's path.
 
@@ -127,7 +126,6 @@ class Tree(NodeArrays):
             self._count_sample(parent, mass, copies, value)
             self.singles[parent] += copies == 1
             self._note_step(parent, node, step)
-            self.covered[parent] += math.exp(step.logprob) if step.logprobs else 0.0
         if rollout or step.finish is not (Finish.STOP if self.whole else Finish.STEP):
             self.samplable[node] = self.open[node] = False
             self.ways[node] = 0
@@ -254,13 +252,8 @@ class Tree(NodeArrays):
         return self.allowance(self.visits[node] + self.virtual[node]) - self.samples[node]
 
     def novelty(self, node: int) -> float:
-        """The estimated probability that one more sample at the node is a new step.
-
-        Good's estimate (1953), smoothed by 1/2; where log-probabilities are known, at most what the steps sampled so
-        far leave of 1, which is too much below temperature 1 but never too little.
-        """
-        estimate = (self.singles[node] + 0.5) / (self.samples[node] + 1)
-        return min(estimate, max(1.0 - self.covered[node], 0.0))
+        """The estimated probability that one more sample at the node is a new step (Good 1953, smoothed by 1/2)."""
+        return (self.singles[node] + 0.5) / (self.samples[node] + 1)
 
     def thrifty(self, novelty: float) -> float:
         """The share of a sample's value that is kept where a sample is new with probability `novelty`."""

@@ -176,8 +176,7 @@ def naive_choice(tree, log, thrift, pending):
         made = [value for parent, value in log if parent == node]
         deeper = [value for parent, value in log if node in tree.lineage(parent)[:-1]]
         samples, singles = sum(tree.copies[c] for c in everyone), sum(tree.copies[c] == 1 for c in everyone)
-        left = 1 - math.fsum(math.exp(tree.steps[child].logprob) for child in everyone)
-        novelty, here = min((singles + 0.5) / (samples + 1), max(left, 0.0)), pending.count(node)
+        novelty, here = (singles + 0.5) / (samples + 1), pending.count(node)
         wider = mean(made, here) * (novelty / (novelty + thrift) if thrift else 1.0)
         if not children or wider >= mean(deeper, in_flight(node) - here):
             return node

@@ -96,7 +96,6 @@ def shape(**options):
         ({"unit": "span"}, {"span": 5}),
         ({"value": "rollout"}, {"rollout_temperature": 0.0}),
         ({}, {"root_branch": 7}),
-        ({}, {"sparing": 0.4}),
         ({}, {"wave": 1}),
         ({}, {"slack": 0.0}),
         ({}, {"trust": 0.0}),

@@ -251,17 +251,6 @@ def test_widening_waits_for_what_is_in_flight():
     assert tree.select() == 0, "nothing below is open: the child was not released"
 
 
-def test_known_probabilities_bound_what_can_be_new():
-    tree = Tree(PROBLEM)
-    tree.add(0, Step("a", (1,), (math.log(0.7),)))
-    assert tree.novelty(0) == pytest.approx(0.3), "Good's estimate is 0.75"
-    tree.repeat(1)
-    assert tree.novelty(0) == pytest.approx(0.5 / 3)
-    tree.add(0, Step("b", (2,), (math.log(0.3),)))
-    assert tree.novelty(0) == pytest.approx(0.0, abs=1e-9)
-    assert tree.thrifty(0.0) == 0.0
-
-
 def test_whole_solutions_stay_open_for_revision():
     tree = Tree(PROBLEM, whole=True)
     first = tree.add(0, step("a", Finish.STOP))
