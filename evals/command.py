@@ -71,7 +71,14 @@ class EvalCommand:
     def head(self) -> dict[str, Any]:
         """What the run is, as the summary names it."""
         chosen = self.setup
-        names = {"task": self.task.name, "strategy": chosen.strategy, "n": self.n, "model": chosen.model}
+        names: dict[str, Any] = {
+            "task": self.task.name,
+            "strategy": chosen.strategy,
+            "n": self.n,
+            "model": chosen.model,
+        }
+        if self.total_tokens is not None:
+            names |= {"n": None, "total_tokens": self.total_tokens}
         return {**names, "scorer": chosen.scorer, "seed": self.seed}
 
     def config(self) -> dict[str, Any]:
@@ -79,7 +86,6 @@ class EvalCommand:
         return {
             **self.head,
             **self.extra,
-            **({} if self.total_tokens is None else {"total_tokens": self.total_tokens}),
             "sampling": asdict(self.sampling),
             "budget": asdict(self.budget),
             "problems": fingerprint(self.problems),
@@ -173,7 +179,9 @@ def print_summary(console: Console, summary: Mapping[str, Any], records: Sequenc
     problems = summary["problems"]
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     scorer = f", scorer {summary['scorer']}" if summary["scorer"] else ""
-    title = f"{summary['task']}: {summary['strategy']}, n {summary['n']}, model {summary['model']}{scorer}"
+    total = summary.get("total_tokens")
+    size = f"n {summary['n']}" if total is None else f"{total:,} tokens in all"
+    title = f"{summary['task']}: {summary['strategy']}, {size}, model {summary['model']}{scorer}"
     scored = problems - summary["unscored"]
     ratio = summary["scored_tokens"] / summary["generated_tokens"] if summary["generated_tokens"] else 0.0
     rows = {

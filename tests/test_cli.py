@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pathlib
 from collections.abc import Sequence
@@ -209,7 +210,7 @@ def test_a_fitted_table_is_a_strategy(capsys: pytest.CaptureFixture[str], monkey
         asked.append((file, n, options))
         return best_of_n(n)
 
-    monkeypatch.setattr("reason.search.compute_optimal.from_file", from_file)
+    monkeypatch.setattr(importlib.import_module("reason.search.compute_optimal"), "from_file", from_file)
     command = ("solve", QUESTION, "--strategy", "compute-optimal=a/table.json", "--n", "4", "--json")
     code, out, _ = told(capsys, *command, "--set", "price=0.5")
     assert code == 0
@@ -241,7 +242,10 @@ WRONG = {
     "option of a wrong type": (("solve", QUESTION, "--strategy", "beam", "--set", "branch=x"), "a whole number"),
     "option out of range": (("solve", QUESTION, "--strategy", "beam", "--set", "branch=0"), "branch=0"),
     "option without a value": (("solve", QUESTION, "--set", "select"), "KEY=VALUE"),
-    "table without a file": (("solve", QUESTION, "--strategy", "compute-optimal"), "compute_optimal=FILE"),
+    "table that is not there": (
+        ("solve", QUESTION, "--strategy", "compute-optimal=nowhere"),
+        "cannot be read as a table",
+    ),
     "table of another strategy": (("solve", QUESTION, "--strategy", "beam=x"), "unknown strategy 'beam=x'"),
     "listing of no strategy": (("strategies", "beem"), "there is no strategy 'beem'"),
     "unknown strategy": (("solve", QUESTION, "--strategy", "beem"), "did you mean beam?"),
