@@ -1,6 +1,6 @@
 """Compute-optimal search against best-of-n and beam search on held-out problems of the bundled model.
 
-    python benchmarks/compute_optimal.py --limit 200 --seed 0 --figure docs/compute-optimal.svg
+    python -m benchmarks.compute_optimal --limit 200 --seed 0 --figure docs/compute-optimal.svg
 
 Every strategy runs on the same problems of the test split; its results are kept in the folder, and the same command
 goes on from them. Printed: accuracy with its 95 % interval, tokens, and the paired difference against best-of-n. The
@@ -154,7 +154,10 @@ def draw(found: Mapping[str, Rows], problems: Sequence[Problem], file: Path) -> 
     axes.plot(spent, [scale * v for v in curve.mean], color="#777777", label=f"best-of-k, k = 1 … {curve.k[-1]}")
     low, high = ([scale * v for v in bound] for bound in (curve.low, curve.high))
     axes.fill_between(spent, low, high, color="#777777", alpha=0.15, linewidth=0)
-    for prefix, colour, marker in (("beam", "#1f77b4", "s"), ("compute-optimal", "#d62728", "o")):
+    for prefix, colour, marker, place in (
+        ("beam", "#1f77b4", "s", (-12, 5)),
+        ("compute-optimal", "#d62728", "o", (6, -12)),
+    ):
         points = sorted(point(rows, problems) for label, rows in found.items() if label.startswith(prefix))
         if points:
             tokens, mean, below, above = zip(*points, strict=True)
@@ -164,9 +167,7 @@ def draw(found: Mapping[str, Rows], problems: Sequence[Problem], file: Path) -> 
         for label, rows in found.items():
             if label.startswith(prefix):
                 at, height, *_ = point(rows, problems)
-                axes.annotate(
-                    label.rpartition(" ")[2], (at, height), (5, -12), textcoords="offset points", color=colour
-                )
+                axes.annotate(label.rpartition(" ")[2], (at, height), place, textcoords="offset points", color=colour)
     axes.set_xscale("log", base=2)
     ticks = [50, 100, 200, 400, 800]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
