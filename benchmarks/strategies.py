@@ -180,7 +180,7 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     problems = load_task("word_problems").load(limit=given.problems, seed=given.seed)
     hard = [index for index, problem in enumerate(problems) if problem.meta["steps"] >= HARD_STEPS]
-    names = given.only or list(reason.search.STRATEGIES)
+    names = given.only or [*reason.search.STRATEGIES, "compute_optimal"]
     console = Console(stderr=True)
     results = []
     for name in names:
