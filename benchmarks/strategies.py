@@ -5,7 +5,8 @@
 One line per strategy: accuracy with its 95 % interval (bootstrap over problems), accuracy on the harder half (problems
 of 5 to 8 steps) and its paired difference from best-of-n there, generated and scored tokens, seconds. `--curve` runs
 the searches at other budgets for the figure; self-consistency and best-of-n give all k from one run. Finished runs are
-kept in `--out` (runs/strategies) and not repeated. Writes table.md, strategies.svg and results.json there; the last
+kept in `--out` (runs/strategies) and not repeated. The scorer is the bundled process model; the tournament compares by
+its values. Writes table.md, strategies.svg and results.json there; the last
 line printed is one JSON object.
 """
 
@@ -69,7 +70,7 @@ def run(name: str, n: int, problems: Sequence[reason.Problem], seed: int, out: P
     needs = getattr(search, "needs", frozenset())
     scorer = None
     if COMPARE in needs:
-        scorer = find_scorer("judge:bundled", policy=policy)
+        scorer = find_scorer("pairs:process", policy=policy)
     elif SCORER in needs:
         scorer = find_scorer("process", policy=policy)
     began = time.perf_counter()

@@ -8,7 +8,7 @@ from reason.budget import Budget, Budgets
 from reason.types import Policy, Problem, Sampling, Scorer, Until, UsageError
 from reason.work import Search
 
-COMPARING = "pass one with compare(pairs), such as judge:MODEL"
+COMPARING = "pass one with compare(pairs), such as judge:MODEL or pairs:SCORER"
 
 
 def check_run(

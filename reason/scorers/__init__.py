@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reason.scorers.judge import Judge
     from reason.scorers.named import judging_policy
     from reason.scorers.outcome import OutcomeScorer
+    from reason.scorers.pairs import Pairs
     from reason.scorers.pattern import Regex
     from reason.scorers.process import ProcessScorer
     from reason.scorers.rubrics import Rubric
@@ -51,6 +52,7 @@ _LAZY = {
     "judging_policy": "reason.scorers.named",
     "Limits": "reason.scorers.sandbox",
     "OutcomeScorer": "reason.scorers.outcome",
+    "Pairs": "reason.scorers.pairs",
     "Product": "reason.scorers.combine",
     "Regex": "reason.scorers.pattern",
     "Rubric": "reason.scorers.rubrics",
@@ -79,6 +81,7 @@ __all__ = [
     "Judge",
     "Limits",
     "OutcomeScorer",
+    "Pairs",
     "ProcessScorer",
     "Product",
     "Regex",

@@ -23,7 +23,7 @@ MISSING = ("nan", "skip")
 _NAN = math.nan
 
 
-class _Combined:
+class Combined:
     """What all combinations share.
 
     Attributes:
@@ -57,7 +57,7 @@ class _Combined:
         return sum(_most_tokens(part, path) for part in self._parts)
 
 
-class _Parallel(_Combined):
+class _Parallel(Combined):
     """Every part judges every path."""
 
     def __init__(self, parts: Sequence[Scorer], missing: str, name: str) -> None:
@@ -156,7 +156,7 @@ class Product(_Parallel):
         return math.prod(compress(values, counts)) if any(counts) else _NAN
 
 
-class Cascade(_Combined):
+class Cascade(Combined):
     """A cheap scorer first, such as a verifier; only what it does not reject is paid for with the second.
 
     A path that the first values at `threshold` or below keeps that value, and the second is not asked about it; all

@@ -28,12 +28,12 @@ BUNDLED = {"process": "process", "outcome": "outcome", "bundled": "process", "bu
 FORMS = (
     "'process' or 'outcome' (bundled), 'arithmetic', 'oracle', a directory with a …ForTokenClassification, "
     "…ForSequenceClassification, published or our own reward model, ORGANISATION/NAME from the hub (@REVISION), "
-    "FORMAT:DIRECTORY, calibrated:FILE, 'numeric', 'symbolic', 'game24', 'countdown', judge:MODEL, genrm:MODEL, "
-    "critic:MODEL, regex:PATTERN, schema:FILE, module:function, or several with + between them"
+    "FORMAT:DIRECTORY, calibrated:FILE, pairs:SCORER, 'numeric', 'symbolic', 'game24', 'countdown', judge:MODEL, "
+    "genrm:MODEL, critic:MODEL, regex:PATTERN, schema:FILE, module:function, or several with + between them"
 )
 FORMATS = ("qwen-prm", "qwen-rm", "math-shepherd", "rlhflow", "rlhflow-orm", "skywork")
 """Formats that can be put in front of a directory or hub id."""
-CALIBRATED = "calibrated:"
+CALIBRATED, PAIRS = "calibrated:", "pairs:"
 RULES: Mapping[str, Callable[[], Scorer]] = {
     "arithmetic": ArithmeticVerifier,
     "verifier": ArithmeticVerifier,
@@ -65,7 +65,8 @@ def load_scorer(
             scorer, of a function without arguments that makes one, or of a `check(problem, text)`;
             "numeric" or "symbolic": oracles for answers; "game24" or "countdown"; "judge:MODEL", "genrm:MODEL" or
             "critic:MODEL": a language model as judge, MODEL as in `reason.load`; "regex:PATTERN" and "schema:FILE";
-            "calibrated:FILE" of `reason calibrate`; several with + between them: their mean (`ensemble`).
+            "calibrated:FILE" of `reason calibrate`; "pairs:SCORER", which compares by its values; several with +
+            between them: their mean (`ensemble`).
         aggregate: How a process scorer's values become one: "last" (the default), "min", "product" or "mean".
         device: "cpu", "cuda", "cuda:1"; None takes the GPU if there is one.
         dtype: "float32", "bfloat16", "float16"; None is float32 on a CPU and for our own format, else the checkpoint's.
@@ -88,6 +89,10 @@ def load_scorer(
         from reason.scorers.calibration import load_calibrated
 
         return load_calibrated(name.removeprefix(CALIBRATED), **options, policy=policy)
+    if name.startswith(PAIRS):
+        from reason.scorers.pairs import Pairs
+
+        return Pairs(load_scorer(name.removeprefix(PAIRS), **options, policy=policy))
     form, _, place = name.partition(":")
     prefixed = form in PREFIXED and form != name
     if form not in FORMATS and (name in RULES or prefixed or _is_reference(name)):
