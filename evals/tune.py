@@ -18,7 +18,7 @@ from typing import Any
 from reason.answers import Grade, vote
 from reason.budget import path_tokens
 from reason.evals.calibrate import Case, Run, Settings
-from reason.evals.run import does_not_fit
+from reason.evals.run import UNDECIDED, does_not_fit, read_lines, write_whole
 from reason.evals.tasks import Task
 from reason.run import solve
 from reason.search import STRATEGIES, Strategy
@@ -121,7 +121,7 @@ class Records:
         config: What identifies the runs.
 
     Raises:
-        UsageError: The file holds runs of something else.
+        UsageError: The file holds runs of something else, or cannot be used.
     """
 
     def __init__(self, file: FilePath | None, config: Mapping[str, Any]) -> None:
@@ -130,16 +130,22 @@ class Records:
         wanted = json.loads(json.dumps(config))
         if file is None:
             return
-        if file.exists():
-            self._load(file, wanted)
-        else:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps(wanted), *(json.dumps(row) for row in self.rows.values())]
-        file.write_text("\n".join(lines) + "\n", "utf-8")
+        try:
+            if file.exists():
+                self._load(file, wanted)
+            else:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            lines = [json.dumps(wanted), *(json.dumps(row) for row in self.rows.values())]
+            write_whole(file, "\n".join(lines) + "\n")
+        except OSError as error:
+            raise UsageError(
+                f"the runs cannot be kept in {str(file)!r:.80} ({error.strerror or error}): "
+                "pass another --out or --runs"
+            ) from error
 
     def _load(self, file: FilePath, wanted: Mapping[str, Any]) -> None:
         """Read what is there; a torn last line (the run was killed while writing) is dropped."""
-        found = [row for line in file.read_text("utf-8").splitlines() if isinstance(row := _parsed(line), dict)]
+        found = [row for _, row in read_lines(file) if isinstance(row, dict)]
         if not found:
             return
         head, *rows = found
@@ -161,13 +167,6 @@ class Records:
     def missing(self, work: Work, problems: Sequence[Problem]) -> list[Problem]:
         """The problems that this run has not been done on."""
         return [p for p in problems if (work.strategy, work.n, work.repeat, p.id) not in self.rows]
-
-
-def _parsed(line: str) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None
 
 
 def collect(
@@ -223,14 +222,19 @@ def uses_scorer(search: Strategy) -> bool:
 
 
 def row_of(work: Work, outcome: Outcome, task: Task, policy: Policy) -> dict[str, Any]:
-    """A run as JSON data; a candidate is [answer, score, correct, complete, tokens, log-probability]."""
+    """A run as JSON data; a candidate is [answer, score, correct, complete, tokens, log-probability].
+
+    `correct` is None where the comparison was not decided. No choice among such candidates can be rated, so the run is
+    not usable.
+    """
     count = getattr(policy, "count_tokens", None)
-    rows = []
+    rows = list[list[Any]]()
     for item in outcome.candidates:
         path = item.path
         tokens = path_tokens(path) if count is None else path_tokens(path, count)
         known = any(step.logprobs for step in path.steps)
-        right = task.grade(outcome.problem, path.text).correct
+        grade = task.grade(outcome.problem, path.text)
+        right = None if grade.verdict in UNDECIDED else grade.correct
         rows.append([item.answer, _plain(item.score), right, path.complete, tokens, path.logprob if known else None])
     verdict = task.grade(outcome.problem, outcome.path.text if outcome.path is not None else "").verdict
     return {
@@ -239,7 +243,7 @@ def row_of(work: Work, outcome: Outcome, task: Task, policy: Policy) -> dict[str
         "repeat": work.repeat,
         "problem": outcome.problem.id,
         "right": verdict == Grade.CORRECT,
-        "usable": outcome.stopped != "error" and verdict != Grade.GOLD_ERROR,
+        "usable": outcome.stopped != "error" and verdict not in UNDECIDED and all(row[2] is not None for row in rows),
         "tokens": outcome.cost.generated_tokens,
         "candidates": rows,
     }

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import pathlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from reason.answers import Grade, Verdict
 from reason.budget import Budget
-from reason.evals.run import FAILED, Record, Results, evaluate, fingerprint, summarize
+from reason.evals.run import FAILED, Record, Results, evaluate, fingerprint, summarize, write_whole
 from reason.policies.fake import FakePolicy, FakeScorer, fake_problems
 from reason.search import beam, best_of_n, cot, self_consistency
 from reason.types import Problem, Sampling, UsageError
@@ -67,6 +67,92 @@ def test_a_torn_last_line_is_dropped(tmp_path: pathlib.Path) -> None:
     assert content(run(problems, tmp_path, policy)) == content(whole)
     assert sum(policy.calls) == 4
     assert len([json.loads(line) for line in file.read_text().splitlines()]) == 5
+
+
+SEPARATORS = "one\u2028two\u2029three\u0085four\x0bfive\x0csix\x1cseven"
+
+
+def record(problem: str, text: str = "") -> Record:
+    return Record(problem, "correct", "1", "1", text, "stop", "done", None, 1, 0, 0, 0, 5, 5, 0, 0.0, 0.1, 0.1)
+
+
+@pytest.mark.parametrize("text", [SEPARATORS, "a lone \ud800 surrogate", "\udcff", "line\r\nfeed\rs"])
+def test_any_text_of_a_solution_is_kept(tmp_path: pathlib.Path, text: str) -> None:
+    results = Results(tmp_path, CONFIG)
+    results.add(record("a", text))
+    results.add(record("b"))
+    for _ in range(2):
+        assert Results(tmp_path, CONFIG).records == {"a": record("a", text), "b": record("b")}
+    assert (tmp_path / "results.jsonl").read_bytes().isascii()
+
+
+def test_records_of_other_versions_stay_readable(tmp_path: pathlib.Path) -> None:
+    """They were written without escapes, and before samples were kept."""
+    Results(tmp_path, CONFIG)
+    row = asdict(record("a", SEPARATORS[:-12]))
+    del row["samples"]
+    (tmp_path / "results.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", "utf-8")
+    assert Results(tmp_path, CONFIG).records == {"a": record("a", SEPARATORS[:-12])}
+    problems = [Problem("a", "1", "1"), *fake_problems(2)]
+    records = run(problems, tmp_path)
+    assert [item.samples is None for item in records] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"novel": 1}, "with novel"), ({"gold": ...}, "without gold"), ({"samples": [1]}, ""), ({"failures": 3}, "")],
+)
+def test_records_that_cannot_be_read_are_refused_and_kept(tmp_path: pathlib.Path, change, said: str) -> None:  # type: ignore[no-untyped-def]
+    Results(tmp_path, CONFIG)
+    row = {key: value for key, value in {**asdict(record("a")), **change}.items() if value is not ...}
+    file = tmp_path / "results.jsonl"
+    file.write_text(json.dumps(row) + "\n")
+    before = file.read_bytes()
+    with pytest.raises(UsageError, match=f"line 1 is not a record of this version.*{said}.*another --out"):
+        Results(tmp_path, CONFIG)
+    assert file.read_bytes() == before
+
+
+def test_a_line_torn_within_a_character_is_dropped(tmp_path: pathlib.Path) -> None:
+    Results(tmp_path, CONFIG).add(record("a"))
+    with (tmp_path / "results.jsonl").open("ab") as file:
+        file.write('{"problem": "é'.encode()[:-1])
+    assert list(Results(tmp_path, CONFIG).records) == ["a"]
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "f"
+    write_whole(file, "old")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_whole(file, "new")
+    assert file.read_text() == "old"
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    write_whole(link, "newer")
+    assert file.read_text() == "newer"
+    assert link.is_symlink()
+    write_whole(pathlib.Path("/dev/null"), "nothing")
+    assert not pathlib.Path("/dev/null").is_file()
+
+
+@pytest.mark.parametrize("place", ["/dev/null/x", "file", "file/x", "x" * 5000])
+def test_a_folder_that_cannot_be_is_refused(tmp_path: pathlib.Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"--out .* cannot be used"):
+        Results(tmp_path / place, CONFIG)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_a_folder_with_a_broken_configuration_is_refused(tmp_path: pathlib.Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(UsageError, match="another --out"):
+        Results(tmp_path, CONFIG)
 
 
 def test_another_configuration_is_refused_and_named(tmp_path: pathlib.Path) -> None:

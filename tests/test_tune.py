@@ -10,6 +10,7 @@ from pathlib import Path as FilePath
 import pytest
 import tuned
 
+from reason.answers import Grade, Verdict, equal, extract
 from reason.cli import main
 from reason.evals.calibrate import Case, Run, Settings, chosen, cross_validate, fit, repetitions, simulate, view
 from reason.evals.subsets import expected_best, expected_majority
@@ -27,7 +28,7 @@ from reason.policies.fake import FakePolicy
 from reason.search.compute_optimal import load_table
 from reason.search.difficulty import Sign
 from reason.search.table import STOP
-from reason.types import UsageError
+from reason.types import Problem, UsageError
 from toy import TASK
 
 
@@ -174,6 +175,57 @@ def test_problems_that_failed_or_cannot_be_graded_are_left_out():
     cases = gather(records, policy)
     assert broken not in {case.problem for case in cases}
     assert len(cases) == 11
+
+
+@pytest.mark.parametrize("undecided", [Grade.TIMEOUT, Grade.LIMIT, Grade.GOLD_ERROR])
+def test_comparisons_that_were_not_decided_are_not_wrong_answers(undecided: Grade, monkeypatch: pytest.MonkeyPatch):
+    problems = tuned.mixed(12, seed=1)
+    graded: dict[str, int] = {}
+
+    def grade(problem: Problem, text: str) -> Verdict:
+        graded[problem.id] = graded.get(problem.id, 0) + 1
+        broken = problem.id == problems[3].id and graded[problem.id] == 2
+        return Verdict(undecided) if broken else equal(problem.answer, extract(text).answer)
+
+    monkeypatch.setattr(TASK, "grade", grade, raising=False)
+    records = Records(None, {})
+    assert [case.problem for case in gather(records, tuned.policy())] == [
+        problem.id for problem in problems if problem is not problems[3]
+    ]
+    labels = [item[2] for row in records.rows.values() for item in row["candidates"]]
+    assert labels.count(None) == 1
+    assert sum(not row["usable"] for row in records.rows.values()) == 1
+
+
+@pytest.mark.parametrize("text", ["\u2028 \u0085", "\ud800"])
+def test_any_answer_is_kept(tmp_path: FilePath, text: str):
+    file = tmp_path / "runs.jsonl"
+    row = {"strategy": "cot", "n": 1, "repeat": 0, "problem": text, "candidates": [[text]]}
+    Records(file, {}).add(row)
+    for _ in range(2):
+        assert list(Records(file, {}).rows.values()) == [row]
+    old = {**row, "problem": "old"} if text == "\ud800" else row
+    file.write_text(file.read_text() + json.dumps(old, ensure_ascii=text == "\ud800") + "\n", "utf-8")
+    assert old in Records(file, {}).rows.values()
+
+
+def test_runs_are_kept_when_rewriting_them_fails(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / "runs.jsonl"
+    Records(file, {}).add({"strategy": "cot", "n": 1, "repeat": 0, "problem": "p", "candidates": []})
+    before = file.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(UsageError, match=r"No space left on device.*another --out or --runs"):
+        Records(file, {})
+    assert file.read_bytes() == before
+
+
+def test_a_file_that_cannot_be_is_refused():
+    with pytest.raises(UsageError, match=r"the runs cannot be kept in '/dev/null/x'.*--out"):
+        Records(FilePath("/dev/null/x"), {})
 
 
 @pytest.mark.parametrize(
