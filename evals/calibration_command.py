@@ -9,17 +9,18 @@ one part of the problems; the figures and the diagram are of the other.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 from rich.table import Table
 
 from reason.evals.command import version_of
 from reason.evals.reliability import Effect, Labelled, accuracy_effects, draw, error_effects, ranking
-from reason.evals.run import fingerprint
+from reason.evals.run import UNDECIDED, fingerprint
 from reason.evals.tasks import Task
 from reason.resolve import default_sampling, find_policy, find_scorer
 from reason.run import solve
@@ -88,6 +89,8 @@ class CalibrateCommand:
         label = self._step_labels if self.labels == "steps" else self._solution_labels
         labelled = {problem.id: label(outcomes[problem.id]) for problem in self.problems}
         first, second = ([labelled[problem.id] for problem in part] for part in (fitting, held))
+        if not any(map(_graded, second)):
+            raise UsageError(f"none of the {len(second)} held-out problems could be graded: check their gold answers")
         calibration = fit(
             [value for item in first for value in item.values],
             [share for item in first for share in item.labels],
@@ -95,7 +98,7 @@ class CalibrateCommand:
         )
         effects = error_effects(second, calibration, seed=self.seed)
         if self.labels == "solutions":
-            kept = [outcomes[problem.id] for problem in held]
+            kept = [outcomes[item.problem] for item in second if _graded(item)]
             effects += accuracy_effects(kept, self.task.grade, calibration)
         facts = self._facts(fitting, held, effects, ranking(second))
         save_calibration(self.out, calibration, scorer=self.scorer, aggregate=self.aggregate, facts=facts)
@@ -121,6 +124,9 @@ class CalibrateCommand:
             raise UsageError(f"n is {self.n}: pass --n 1 or more solutions of every problem")
         if self.plot is not None and self.plot.suffix.lower() not in (".svg", ".png"):
             raise UsageError(f"--plot is {self.plot}: end its name in .svg or .png")
+        for name, file in (("--out", self.out), ("--plot", self.plot)):
+            if file is not None:
+                check_writable(name, file)
 
     def _outcomes(self, policy: Policy, scorer: Scorer) -> dict[str, Outcome]:
         search = best_of_n(self.n) if self.labels == "solutions" else labelled_steps(self._right, self.n)
@@ -134,12 +140,14 @@ class CalibrateCommand:
         )
         return {outcome.problem.id: outcome for outcome in found}
 
-    def _right(self, problem: Problem, text: str) -> bool:
-        return self.task.grade(problem, text).correct
+    def _right(self, problem: Problem, text: str) -> float:
+        """1 or 0; NaN where the comparison was not decided."""
+        verdict = self.task.grade(problem, text)
+        return math.nan if verdict.verdict in UNDECIDED else float(verdict.correct)
 
     def _solution_labels(self, outcome: Outcome) -> Labelled:
         kept = outcome.candidates
-        right = tuple(float(self._right(outcome.problem, item.path.text)) for item in kept)
+        right = tuple(self._right(outcome.problem, item.path.text) for item in kept)
         return Labelled(outcome.problem.id, tuple(item.score for item in kept), right)
 
     def _step_labels(self, outcome: Outcome) -> Labelled:
@@ -163,6 +171,29 @@ class CalibrateCommand:
             "auc": number(auc),
             "held_out": [_row(effect) for effect in effects],
         }
+
+
+def check_writable(name: str, file: FilePath) -> None:
+    """Refuse a file that could not be written when all is done.
+
+    Raises:
+        UsageError: It is a folder, or its own cannot be made.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.is_dir():
+            return
+        reason = "it is a folder"
+    except FileExistsError:
+        reason = f"{str(file.parent)!r:.80} is not a folder"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise UsageError(f"{name} {str(file)!r:.80} cannot be written ({reason}): pass another file")
+
+
+def _graded(item: Labelled) -> bool:
+    """Whether the problem's answers could be compared: it has a label, or had nothing to label."""
+    return not item.labels or not all(map(math.isnan, item.labels))
 
 
 def _row(effect: Effect) -> dict[str, Any]:
@@ -190,9 +221,12 @@ def parts(problems: Sequence[Problem], held_out: float, seed: int) -> tuple[list
     return order[count:], order[:count]
 
 
-def labelled_steps(check: Callable[[Problem, str], bool], solutions: int) -> Search:
-    """A search whose candidates are the prefixes of sampled solutions: scored by the scorer, weighed by their label."""
-    sample = monte_carlo(check, solutions=solutions, completions=COMPLETIONS)
+def labelled_steps(check: Callable[[Problem, str], float], solutions: int) -> Search:
+    """A search whose candidates are the prefixes of sampled solutions: scored by the scorer, weighed by their label.
+
+    Where the check gives NaN for a completion, the share of right ones is NaN, and so is the prefix's label.
+    """
+    sample = monte_carlo(cast(Callable[[Problem, str], bool], check), solutions=solutions, completions=COMPLETIONS)
 
     def run(problem: Problem) -> SearchRun:
         outcome = yield from sample(problem)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import reason.evals.calibration_command as command
+from reason.answers import Grade, Verdict
 from reason.cli import main
 from reason.evals.calibration_command import labelled_steps, parts
 from reason.evals.reliability import Labelled, accuracy_effects, draw, error_effects, ranking, wilson
@@ -19,7 +20,7 @@ from reason.run import solve
 from reason.scorers.calibration import Calibration, brier, expected_calibration_error, fit, read_calibration
 from reason.scorers.verifier import verifier
 from reason.search.best_of_n import best_of_n
-from reason.types import Finish, UsageError
+from reason.types import Finish, Problem, UsageError
 from toy import TASK
 
 
@@ -98,6 +99,55 @@ def test_labelled_steps_are_prefixes_with_their_share_of_right_completions() -> 
         if item.path.finish is Finish.STOP:
             assert item.weight == float(check(problem, item.path.text))
     assert sum(len(item.path.steps) == 1 for item in outcome.candidates) >= 1
+
+
+@pytest.mark.parametrize("undecided", [Grade.TIMEOUT, Grade.LIMIT, Grade.GOLD_ERROR])
+@pytest.mark.parametrize("labels", ["solutions", "steps"])
+def test_what_could_not_be_compared_is_left_out(
+    undecided: Grade, labels: str, capsys: pytest.CaptureFixture[str], tmp_path: FilePath, monkeypatch: Any
+) -> None:
+    """A problem without a verdict changes nothing, whichever part it is in."""
+    problems = fake_problems(24, seed=0)
+    fitting, held = parts(problems, 0.5, 0)
+    undecidable = {fitting[0].id, held[0].id}
+    plain = TASK.grade
+
+    def grade(problem: Problem, text: str) -> Verdict:
+        return Verdict(undecided) if problem.id in undecidable else plain(problem, text)
+
+    labelled: list[Labelled] = []
+    measured = command.error_effects
+
+    def error_effects(items: Any, *args: Any, **options: Any) -> Any:
+        labelled.extend(items)
+        return measured(items, *args, **options)
+
+    counted: list[int] = []
+    accuracy = command.accuracy_effects
+
+    def accuracy_effects(outcomes: Any, *args: Any) -> Any:
+        counted.append(len(outcomes))
+        return accuracy(outcomes, *args)
+
+    monkeypatch.setattr(TASK, "grade", grade, raising=False)
+    monkeypatch.setattr(command, "error_effects", error_effects)
+    monkeypatch.setattr(command, "accuracy_effects", accuracy_effects)
+    given = ("--limit", "24", "--n", "3", "--labels", labels, "--out", str(tmp_path / "c.json"), "--json")
+    code, _, error = told(capsys, "--task", "toy:TASK", *given)
+    assert code == 0, error
+    known = {item.problem: [not math.isnan(label) for label in item.labels] for item in labelled}
+    assert not any(known[held[0].id])
+    assert all(any(shares) for problem, shares in known.items() if problem != held[0].id)
+    assert counted == ([11] if labels == "solutions" else [])
+
+
+def test_held_out_problems_that_cannot_be_graded_are_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TASK, "grade", lambda problem, text: Verdict(Grade.GOLD_ERROR), raising=False)
+    code, _, error = told(capsys, "--task", "toy:TASK", "--limit", "8", "--n", "2", "--out", str(tmp_path / "c.json"))
+    assert code == 2
+    assert "none of the 4 held-out problems could be graded" in error
 
 
 def sampled(count: int = 30) -> tuple[list[Labelled], list[Any]]:
@@ -187,6 +237,9 @@ def test_parts_hold_every_problem_once_and_depend_on_the_seed() -> None:
         (("--held-out", "1"), "leaves none to fit on"),
         (("--held-out", "0.001"), "leaves none to fit on"),
         (("--plot", "c.pdf"), "end its name in .svg or .png"),
+        (("--plot", "/dev/null/c.svg"), "--plot '/dev/null/c.svg' cannot be written"),
+        (("--out", "/dev/null/c.json"), "--out '/dev/null/c.json' cannot be written ('/dev/null' is not a folder)"),
+        (("--out", "/"), "it is a folder"),
         (("--split", "none", "--task", "word_problems"), "no split 'none'"),
     ],
 )
