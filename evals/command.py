@@ -49,7 +49,7 @@ class EvalCommand:
         total_tokens: One budget for all problems, instead of n and the budget of each; None: each for itself.
 
     Raises:
-        UsageError: total_tokens is given and the strategy cannot share a budget, or it is below 1.
+        UsageError: total_tokens is given and the strategy cannot share a budget or has options, or it is below 1.
     """
 
     task: Task
@@ -65,7 +65,7 @@ class EvalCommand:
 
     def __post_init__(self) -> None:
         if self.total_tokens is not None:
-            check_total(self.total_tokens, self.setup.strategy, self.budget)
+            check_total(self.total_tokens, self.setup.strategy, self.budget, self.setup.options)
 
     @property
     def head(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class EvalCommand:
         results = Results(self.out, self.config()) if self.out is not None else None
         console = Console(stderr=as_json)
         done = 0 if results is None else sum(problem.id in results.records for problem in self.problems)
-        if done:
+        if done and (self.total_tokens is None or done == len(self.problems)):
             console.print(f"{done} of {len(self.problems)} problems are already in {self.out}", highlight=False)
         finished: list[Record] = []
         try:
@@ -150,6 +150,14 @@ class EvalCommand:
             return None
 
     def _interrupted(self, done: int) -> None:
+        """Say what is kept and how to go on."""
+        if self.total_tokens is not None:
+            print(
+                "interrupted: the total is shared by all problems, so none is done before all are; "
+                "the same command starts anew",
+                file=sys.stderr,
+            )
+            return
         kept = (
             f"they are in {self.out}; run the same command again to continue" if self.out else "pass --out to keep them"
         )

@@ -7,7 +7,8 @@ done: an interrupted run starts anew, and one whose records are all there is not
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from reason.allocate import solve_within
 from reason.budget import Budget
@@ -17,11 +18,12 @@ from reason.search.table import Table
 from reason.types import Failure, Outcome, Policy, Problem, Sampling, Scorer, UsageError
 
 
-def check_total(tokens: int, strategy: str, budget: Budget) -> None:
+def check_total(tokens: int, strategy: str, budget: Budget, options: Mapping[str, Any]) -> None:
     """Refuse a total that cannot be shared.
 
     Raises:
-        UsageError: It is below 1, the strategy is another than compute_optimal, or each problem has a budget as well.
+        UsageError: It is below 1, the strategy is another than compute_optimal or has options, or each problem has a
+            budget as well.
     """
     if tokens < 1:
         raise UsageError(f"--total-tokens is {tokens}: pass 1 or more, or leave it out")
@@ -32,6 +34,11 @@ def check_total(tokens: int, strategy: str, budget: Budget) -> None:
         )
     if budget != Budget():
         raise UsageError("--total-tokens is the budget of all problems together: leave out --budget-… for each")
+    if options:
+        raise UsageError(
+            f"--total-tokens spends by the table alone, without options of each search: leave out --set "
+            f"{', '.join(options)}"
+        )
 
 
 def evaluate_within(
@@ -60,6 +67,8 @@ def evaluate_within(
     known = results.records if results is not None else {}
     if problems and all(problem.id in known for problem in problems):
         return [known[problem.id] for problem in problems]
+    if results is not None:
+        results.clear()
     started = time.perf_counter()
     reasons = {problem.id: does_not_fit(problem, policy) for problem in problems}
     outcomes = {

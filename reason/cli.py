@@ -65,7 +65,7 @@ N = Annotated[int, typer.Option("--n", help="Budget in whole solutions.", rich_h
 ScorerName = Annotated[
     str | None,
     typer.Option(
-        help="process, outcome, verifier (checkable tasks), a scorer's directory, none, or what reason scorers lists. "
+        help="process, outcome, verifier (the task's rule), a scorer's directory, none, or what reason scorers lists. "
         "Default: process with the bundled model.",
         rich_help_panel=SOLVING,
         metavar="NAME",
@@ -172,6 +172,7 @@ def solve(
 
 @app.command(name="eval", cls=NamesStrategies)
 def evaluate(
+    ctx: typer.Context,
     task: Annotated[str, typer.Argument(help="word_problems, gsm8k, math500, or module:object.")],
     model: Model = "bundled",
     strategy: Strategy = None,
@@ -207,6 +208,8 @@ def evaluate(
     from reason.resolve import setup
 
     budget = _budget(budget_tokens, budget_scorer_tokens, budget_flops, budget_seconds)
+    if total_tokens is not None and _given(ctx, "n"):
+        raise UsageError(f"--total-tokens is the budget of all problems together: leave out --n {n}")
     found = load_task(task)
     if limit is not None and limit < 1:
         raise UsageError(f"limit is {limit}: pass --limit 1 or more, or leave it out for all problems")
@@ -285,6 +288,12 @@ def _budget(tokens: int | None, scorer_tokens: int | None, flops: float | None, 
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise UsageError(f"--budget-{name} is {value:g}: pass a number above 0, or leave it out for no limit")
     return Budget(tokens, scorer_tokens, flops, seconds)
+
+
+def _given(ctx: typer.Context, name: str) -> bool:
+    """Whether the option stands on the command line."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _check_scorer(chosen: Setup, problems: Sequence[Problem]) -> None:

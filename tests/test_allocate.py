@@ -207,6 +207,9 @@ def test_the_command_shares_the_total(tmp_path: FilePath, capsys: pytest.Capture
     [
         (("--total-tokens", "0"), "--total-tokens is 0"),
         (("--total-tokens", "100", "--budget-tokens", "50"), "leave out --budget"),
+        (("--total-tokens", "100", "--set", "price=0.5"), "leave out --set price"),
+        (("--total-tokens", "100", "--set", "strategies=best_of_n"), "leave out --set strategies"),
+        (("--total-tokens", "100", "--n", "16"), "leave out --n 16"),
         (
             ("--total-tokens", "100", "--strategy", "best_of_n"),
             "best_of_n has none: pass --strategy compute_optimal=FILE",
@@ -217,3 +220,43 @@ def test_wrong_totals_are_refused(tmp_path: FilePath, capsys: pytest.CaptureFixt
     bundled(tmp_path)
     assert main(evaluation(tmp_path, *more)) == 2
     assert message in capsys.readouterr().err
+
+
+def test_an_interrupted_total_starts_anew(
+    tmp_path: FilePath, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """The records of a part, as a kill between two of them leaves, are neither counted nor kept."""
+    bundled(tmp_path)
+    folder = tmp_path / "run"
+    command = evaluation(tmp_path, "--total-tokens", "900", "--out", str(folder))
+    assert main(command) == 0
+    whole = [json.loads(line)["text"] for line in (folder / "results.jsonl").read_text().splitlines()]
+    (folder / "results.jsonl").write_text("".join((folder / "results.jsonl").read_text().splitlines(True)[:2]))
+    capsys.readouterr()
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("reason.evals.within.solve_within", interrupted)
+        assert main(command) == 130
+    told = capsys.readouterr()
+    assert "the same command starts anew" in told.err
+    assert "continue" not in told.err
+    assert "already in" not in told.err + told.out
+    assert main(command) == 0
+    assert [json.loads(line)["text"] for line in (folder / "results.jsonl").read_text().splitlines()] == whole
+
+
+def test_an_arm_that_costs_nothing_is_bought():
+    table = tuned.table()
+    free = [
+        tuple(
+            replace(stage, arms=tuple(replace(arm, tokens=(0.0,) * len(arm.tokens)) for arm in stage.arms))
+            for stage in ladder
+        )
+        for ladder in table.ladders
+    ]
+    outcomes = allocate(tuned.mixed(6), 3000, table=replace(table, ladders=tuple(free)))
+    assert spent(outcomes) <= 3000
+    assert any(outcome.answer is not None for outcome in outcomes)

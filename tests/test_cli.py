@@ -266,6 +266,7 @@ WRONG = {
     "oracle without gold answers": (("solve", QUESTION, "--scorer", "oracle"), "--scorer process"),
     "rule scorer for a task without rules": (("eval", "toy:TASK", "--scorer", "verifier"), "the task toy"),
     "aggregate without a scorer": (("solve", QUESTION, "--strategy", "cot", "--aggregate", "min"), "needs a scorer"),
+    "folder that cannot be": (("eval", "toy:TASK", "--out", "/dev/null/x"), "--out '/dev/null/x' cannot be used"),
     "unknown task": (("eval", "gsm9k"), "gsm8k"),
     "limit 0": (("eval", "toy:TASK", "--limit", "0"), "--limit 1 or more"),
     "no data": (("eval", "gsm8k", "--data", "/nonexistent"), "--data"),
