@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 BUNDLED = "bundled"
 NO_SCORER = "none"
 MODEL_SCORERS = ("process", "outcome")
-RULES = ("verifier", "arithmetic")
+VERIFIER = "verifier"
+RULES = (VERIFIER, "arithmetic")
 ORACLE = "oracle"
 TUNED = "compute_optimal"
 JUDGING = frozenset({SCORER, COMPARE})
@@ -234,7 +235,8 @@ def find_scorer(
     """The scorer of that name, fit for the task.
 
     Args:
-        name: "verifier" is the task's own rule; for all else see `reason.load_scorer`.
+        name: "verifier" is the task's own rule (its `check`, else the arithmetic of its solutions if it is checkable);
+            for all else see `reason.load_scorer`.
         aggregate: How a process scorer's step values become one.
         task: What is evaluated; None for a question of the user's own.
         policy: What will be scored.
@@ -242,24 +244,39 @@ def find_scorer(
     Raises:
         UsageError: There is none, or it cannot judge this task.
     """
-    from reason.scorers import load_scorer
+    from reason.scorers import load_scorer, verifier
 
     if task is None and name == ORACLE:
         raise UsageError(
             f"the scorer {ORACLE!r} needs gold answers, and a question has none: pass --scorer {scorer_choices(None)}"
         )
-    if task is not None and name in RULES and not task.checkable:
+    if task is not None and name in RULES and not (task.checkable or (name == VERIFIER and has_check(task))):
         raise UsageError(
             f"the scorer {name!r} checks solutions by rule, and the task {task.name} has no rule: "
             f"pass --scorer {scorer_choices(task)}"
         )
+    if task is not None and name == VERIFIER:
+        if aggregate is not None:
+            raise UsageError(f"the scorer {name!r} is not a reward model: leave aggregate out")
+        return verifier(task)
     _hide_loading_bars()
-    return load_scorer(name, aggregate=aggregate, policy=policy)
+    try:
+        return load_scorer(name, aggregate=aggregate, policy=policy)
+    except OSError as error:
+        reason = " ".join(str(error.strerror or error).split())
+        raise UsageError(
+            f"the scorer {name!r:.60} cannot be loaded ({reason:.200}): pass --scorer {scorer_choices(task)}"
+        ) from error
+
+
+def has_check(task: Task) -> bool:
+    """Whether the task has a rule of its own, `check(problem, text)`."""
+    return callable(getattr(task, "check", None))
 
 
 def scorer_choices(task: Task | None) -> str:
     """The scorers that can judge the task, for messages."""
-    names = [*MODEL_SCORERS, *(RULES[:1] if task is None or task.checkable else ())]
+    names = [*MODEL_SCORERS, *(RULES[:1] if task is None or task.checkable or has_check(task) else ())]
     return f"{', '.join(names)} or a scorer's directory"
 
 
