@@ -4,7 +4,7 @@ The solution's fenced Python block is run with each test of `problem.meta["tests
 (`reason.scorers.sandbox`, whose docstring says what that prevents and what not). A test is a text of Python statements
 that see the solution's names and fail by raising (as in MBPP and HumanEval), preceded by `problem.meta["setup"]` if
 there is one; or `{"input": …, "output": …}` for a program that reads standard input (as in APPS), whose output is
-compared line by line without trailing white space.
+compared line by line without trailing white space; the process that runs the program is not told that output.
 
 This runs text that a model wrote on your machine, so it has to be asked for: `UnitTests(allow_execution=True)`.
 """
@@ -19,12 +19,13 @@ from collections.abc import Mapping, Sequence
 
 from reason.scorers.sandbox import Limits, Test, lacking, run_tests
 from reason.search.strategy import at_least, one_of
-from reason.types import Finish, Path, Problem, Score, UsageError
+from reason.types import BackendError, Finish, Path, Problem, Score, UsageError
 
 BLOCKS = ("last", "first", "all")
 LONGEST = 200_000
+_NAN = math.nan
 _JUDGED = (Finish.STOP, Finish.LENGTH, Finish.BUDGET)
-_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+-]*)[^\n]*$", re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+-]*)[^`\n]*$", re.MULTILINE)
 _PYTHON = ("python", "py", "python3")
 
 
@@ -37,16 +38,21 @@ def python_block(text: str, block: str = "last") -> str | None:
         text: The solution; what stands before `</think>` is left out.
         block: Which fence: "last", "first", or "all" of them, joined.
     """
-    body = text[text.rfind("</think>") + len("</think>") if "</think>" in text else 0 :]
+    found = fences(text[text.rfind("</think>") + len("</think>") if "</think>" in text else 0 :])
+    marked = [code for mark, code in found if mark in _PYTHON] or [code for mark, code in found if not mark]
+    if not marked:
+        return None
+    return "\n".join(marked) if block == "all" else marked[0 if block == "first" else -1]
+
+
+def fences(body: str) -> list[tuple[str, str]]:
+    """The marks (in lower case) and texts of all fenced blocks, in order; one that is not closed goes to the end."""
     found, at = list[tuple[str, str]](), 0
     while opening := _FENCE.search(body, at):
         close = re.compile(rf"^[ \t]*{re.escape(opening[1])}[ \t]*$", re.MULTILINE).search(body, opening.end())
         found.append((opening[2].lower(), body[opening.end() + 1 : close.start() if close else len(body)]))
         at = close.end() if close else len(body)
-    marked = [code for mark, code in found if mark in _PYTHON] or [code for mark, code in found if not mark]
-    if not marked:
-        return None
-    return "\n".join(marked) if block == "all" else marked[0 if block == "first" else -1]
+    return found
 
 
 class UnitTests:
@@ -105,14 +111,27 @@ class UnitTests:
             _tests_of(problem)
 
     async def judge(self, paths: Sequence[Path]) -> list[Score]:
-        """The share of passed tests per path, 0 without a Python block; NaN for open and failed paths."""
+        """The share of passed tests per path, 0 without a Python block; NaN for open and failed paths.
+
+        A sandbox that fails for some of the paths leaves those alone unscored.
+
+        Raises:
+            BackendError: It fails for all of them.
+        """
         gate = asyncio.Semaphore(self._workers)
 
         async def one(path: Path) -> Score:
             async with gate:
                 return await asyncio.to_thread(self._score, path)
 
-        return list(await asyncio.gather(*(one(path) for path in paths)))
+        scores = await asyncio.gather(*(one(path) for path in paths), return_exceptions=True)
+        for score in scores:
+            if isinstance(score, BaseException) and not isinstance(score, BackendError | OSError):
+                raise score
+        failed = [score for score in scores if isinstance(score, BaseException)]
+        if failed and len(failed) == len(scores):
+            raise BackendError(f"no solution could be run: {failed[0]}") from failed[0]
+        return [Score(_NAN, error=str(score)) if isinstance(score, BaseException) else score for score in scores]
 
     def _score(self, path: Path) -> Score:
         if path.finish not in _JUDGED:
