@@ -133,6 +133,12 @@ class TestJson:
         assert json_of(f"```\n[1]\n```\n```JSON\n{text}") == value
         assert json_of(f"<think>[]</think>{text}") == value
 
+    def test_fences_are_read_in_order(self) -> None:
+        other = "```python\nx = {}\n```\n"
+        assert json_of(other + "```json\n[1]\n```\n" + other) == [1]
+        assert json_of(other + "```\n[1]\n```") == [1]
+        assert json_of("~~~json\n[1]\n~~~") == [1]
+
     @given(st.text())
     def test_any_text_is_read_without_a_crash(self, text: str) -> None:
         with contextlib.suppress(NotJson):
@@ -146,6 +152,8 @@ class TestJson:
             "{'a': 1}",
             "NaN",
             "[Infinity]",
+            "1e999",
+            "[-1e999]",
             '{"a": 1, "a": 2}',
             "the answer is {}",
             "[" * 100_000,
@@ -192,6 +200,17 @@ class TestSchema:
         [remote] = judged(JsonSchema({"$ref": "http://127.0.0.1:9/schema.json"}), "1")
         assert math.isnan(remote.value)
         assert "Unresolvable" in str(remote.error)
+
+    @needs_jsonschema
+    def test_loading_the_library_costs_no_job_its_time(self) -> None:
+        assert values(JsonSchema(SCHEMA, seconds=0.05), '{"name": "Ada", "age": 36}') == [1.0]
+
+    @needs_jsonschema
+    def test_a_limit_is_not_called_a_broken_schema(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Checker, "ask", lambda *_: {"limit": "longer than 2 s"})
+        with pytest.raises(UsageError, match="pass more seconds") as caught:
+            JsonSchema(SCHEMA)
+        assert "no JSON schema" not in str(caught.value)
 
     @needs_jsonschema
     def test_refused(self, tmp_path: pathlib.Path) -> None:

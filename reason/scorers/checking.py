@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -33,10 +34,11 @@ class Checker:
 
     Args:
         seconds: Processor time of one job.
+        prepared: Kinds of jobs whose libraries are loaded when the worker starts, so that this costs no job its time.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float, prepared: Sequence[str] = ()) -> None:
+        self._seconds, self._prepared = seconds, tuple(prepared)
         self._lock = threading.Lock()
         self._held = list[subprocess.Popen[bytes]]()
         self._buffer = b""
@@ -75,7 +77,7 @@ class Checker:
         if self._held and self._held[0].poll() is None:
             return self._held[0]
         self._end()
-        limits = [str(MEMORY), str(self._seconds), str(int(CLOCK * self._seconds) + 30)]
+        limits = [str(MEMORY), str(self._seconds), str(int(CLOCK * self._seconds) + 30), *self._prepared]
         process = subprocess.Popen(
             [sys.executable, "-P", "-B", str(SCRIPT), *limits],
             stdin=subprocess.PIPE,

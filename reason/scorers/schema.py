@@ -1,9 +1,9 @@
 """A JSON schema that a solution's JSON must fulfil; needs the extra `verify` (jsonschema).
 
 The JSON is the last fenced block marked `json` (or, without one, the last unmarked fence), else the whole text after
-`</think>`. It is read strictly: no NaN, no key twice. Validation runs in a worker process with a limit on processor
-time (`reason.scorers.checking`), since a schema's patterns can be slow on a text made for them; references are resolved
-within the schema alone and nothing is fetched.
+`</think>`. It is read strictly: no NaN, no number beyond the range of floats, no key twice. Validation runs in a worker
+process with a limit on processor time (`reason.scorers.checking`), since a schema's patterns can be slow on a text made
+for them; references are resolved within the schema alone and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -12,21 +12,18 @@ import asyncio
 import json
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path as FilePath
 from typing import Any
 
 from reason.scorers.checking import Checker
+from reason.scorers.code import fences
 from reason.search.strategy import number
 from reason.types import Finish, MissingExtraError, Path, Score, UsageError
 
 LONGEST = 1_000_000
 _JUDGED = (Finish.STOP, Finish.LENGTH, Finish.BUDGET)
-_FENCED = re.compile(
-    r"^[ \t]*```[ \t]*(json[\w-]*|)[ \t]*\n(.*?)(?:^[ \t]*```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL | re.I
-)
 
 
 class NotJson(ValueError):
@@ -42,10 +39,11 @@ def json_of(text: str) -> Any:
     body = text[text.rfind("</think>") + len("</think>") if "</think>" in text else 0 :]
     if len(body) > LONGEST:
         raise NotJson(f"longer than {LONGEST} characters")
-    fences = _FENCED.findall(body)
-    marked = [inner for mark, inner in fences if mark] or [inner for _, inner in fences]
+    found = fences(body)
+    marked = [inner for mark, inner in found if mark.startswith("json")] or [inner for mark, inner in found if not mark]
+    given = marked[-1] if marked else body
     try:
-        return json.loads(marked[-1] if marked else body, parse_constant=_refuse, object_pairs_hook=_unique)
+        return json.loads(given, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise NotJson(f"{type(error).__name__}: {error}"[:200]) from None
 
@@ -60,7 +58,7 @@ class JsonSchema:
         name: For reports.
 
     Raises:
-        UsageError: The schema cannot be read or is none.
+        UsageError: The schema cannot be read, is none, or takes too long to be checked itself.
         MissingExtraError: jsonschema is not installed.
     """
 
@@ -79,10 +77,14 @@ class JsonSchema:
             raise MissingExtraError("JSON schemas need jsonschema: pip install 'reason-toolkit[verify]'")
         inline = isinstance(schema, Mapping | bool)
         self._schema: Any = schema if inline else _read(FilePath(schema))  # type: ignore[arg-type]
-        self._formats, self._checker = formats, Checker(number("seconds", seconds, 0.01))
+        self._formats, self._checker = formats, Checker(number("seconds", seconds, 0.01), ("schema",))
         self.name = name or ("schema" if inline else f"schema:{schema}")
         reply = self._ask(None)
-        if problem := reply.get("broken") or reply.get("limit") or reply.get("failed"):
+        if limit := reply.get("limit"):
+            raise UsageError(
+                f"{self.name} could not be checked itself ({limit}): pass more seconds, or a simpler schema"
+            )
+        if problem := reply.get("broken") or reply.get("failed"):
             raise UsageError(f"{self.name} is no JSON schema: {problem}")
 
     async def judge(self, paths: Sequence[Path]) -> list[Score]:
@@ -114,6 +116,13 @@ def _read(file: FilePath) -> Any:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:40]} is beyond the range of floats")
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
