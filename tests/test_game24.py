@@ -9,6 +9,7 @@ import math
 import operator
 import random
 import re
+import threading
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reason.scorers import game24
 from reason.scorers.game24 import Game24, Puzzle, last_expression, parse_expression, puzzle_of, reachable
 from reason.types import Finish, Path, Problem, Score, Step, UsageError
 
@@ -245,6 +247,25 @@ class TestSteps:
         [good] = judged(Game24(lookahead=True), path(STEPS[0], finish=Finish.STEP))
         assert good.value == 1.0
 
+    def test_lookahead_leaves_long_searches_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A state of six numbers is hopeful unseen; one of five is looked into, off the event loop."""
+        asked, threads = list[int](), set[int]()
+
+        def never(numbers: tuple[Fraction, ...], *_: object) -> bool:
+            asked.append(len(numbers))
+            threads.add(threading.get_ident())
+            return False
+
+        monkeypatch.setattr(game24, "reachable", never)
+        six = Problem("s", "?", None, {"numbers": [1, 1, 1, 1, 1, 1], "target": 997})
+        start = path("Well.", finish=Finish.STEP, problem=six)
+        step = path("1 + 1 = 2 (left: 1 1 1 1 2)\n", finish=Finish.STEP, problem=six)
+        scorer = Game24(lookahead=True)
+        scorer.validate([six])
+        assert [score.value for score in judged(scorer, start, step)] == [1.0, 0.0]
+        assert asked == [5]
+        assert threads.isdisjoint({threading.get_ident()})
+
     @given(st.lists(st.integers(1, 13), min_size=2, max_size=4), st.integers(0, 1000))
     def test_any_right_chain_is_followed(self, numbers: list[int], seed: int) -> None:
         """Random right steps keep their value; one with a result off by one loses it."""
@@ -325,6 +346,8 @@ class TestPuzzles:
                 "Use numbers and basic arithmetic operations (+ - * /) to obtain 24.\nInput: 1 1 4 6",
                 Puzzle((1, 1, 4, 6), 24),
             ),
+            ("Using 4 numbers 1 2 3 4, make 24", Puzzle((1, 2, 3, 4), 24)),
+            ("Using the 4 given numbers 1 2 3 4, make 24", Puzzle((1, 2, 3, 4), 24)),
             ("Hello", None),
             ("Reach 24 with 24", None),
         ],

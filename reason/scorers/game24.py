@@ -9,15 +9,17 @@ instead end in steps, as Yao et al. 2305.10601 write them, that leave the target
 
 Every such line must take two numbers that are still there, give their exact result and, where it says what is left,
 say it rightly. Each step of a path is worth 1 as long as all lines up to there are right, else 0, so a tree search can
-use open paths; with `lookahead` a state from which no operations reach the target is worth 0 as well, found by trying
-all of them (then the scorer has in effect solved the puzzle).
+use open paths; with `lookahead` a state of at most 5 numbers from which no operations reach the target is worth 0 as
+well, found by trying all of them (then the scorer has in effect solved the puzzle).
 
 The numbers and the target are `problem.meta["numbers"]` and `["target"]`, or they are read from the question: numbers
-in brackets, or all its whole numbers but the target; the target after "equals", "make", "reach", "obtain" or "target".
+in brackets, or all its whole numbers but the target and a count ("4 numbers"); the target after "equals", "make",
+"reach", "obtain" or "target".
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections import Counter
@@ -31,7 +33,8 @@ from reason.types import Finish, Path, Problem, Score, UsageError
 TARGET = 24
 LONGEST = 512
 DEEPEST = 32
-MOST_SEARCHED = 6
+MOST_SEARCHED = 5
+MOST_GIVEN = 6
 _NAN = math.nan
 _SIGNS = str.maketrans({"×": "*", "·": "*", "⋅": "*", "÷": "/", "−": "-", "–": "-", "[": "(", "]": ")"})
 _LATEX = (
@@ -53,6 +56,8 @@ _STEP = re.compile(
     re.IGNORECASE,
 )
 _BRACKETED = re.compile(r"\[\s*(\d{1,9}(?:\s*[,;]?\s+\d{1,9}|\s*[,;]\s*\d{1,9})+)\s*\]")
+_GIVEN = re.compile(r"(?<![\w.])\d{1,9}(?![\w.]*\d|\w)")
+_COUNTS = re.compile(r"\s+(?:given\s+|whole\s+)?(?:numbers|integers)\b", re.IGNORECASE)
 _WANTED = re.compile(
     r"(?:equals?|equal to|makes?|making|reach(?:es)?|obtain|get|target(?: number)?(?: is| of)?)\s*:?\s*(\d{1,9})\b",
     re.IGNORECASE,
@@ -120,7 +125,7 @@ def puzzle_of(problem: Problem) -> Puzzle | None:
     question = problem.question
     if wanted:
         question = question[: wanted.start(1)] + question[wanted.end(1) :]
-    found = [int(number) for number in re.findall(r"(?<![\w.])\d{1,9}(?![\w.]*\d|\w)", question)]
+    found = [int(match[0]) for match in _GIVEN.finditer(question) if not _COUNTS.match(question, match.end())]
     if not wanted and len(found) > 4 and found.count(TARGET) == 1:
         found.remove(TARGET)
     return Puzzle(tuple(found), target) if len(found) > 1 else None
@@ -131,7 +136,8 @@ class Game24:
 
     Args:
         every: Whether each number must be used (game of 24) or may be left out (countdown).
-        lookahead: Whether an open path from which the target cannot be reached is worth 0.
+        lookahead: Whether an open path from which the target cannot be reached is worth 0; states of more than 5
+            numbers would take seconds to search and are not.
         name: For reports; None is "game24" or "countdown".
     """
 
@@ -155,15 +161,15 @@ class Game24:
                     f"{self.name} needs numbers to reach a target with, and {problem.id} has none: give "
                     'Problem(meta={"numbers": [4, 9, 10, 13], "target": 24}), or such a question'
                 )
-            if self._lookahead and len(puzzle.numbers) > MOST_SEARCHED:
+            if self._lookahead and len(puzzle.numbers) > MOST_GIVEN:
                 raise UsageError(
-                    f"lookahead tries all operations on at most {MOST_SEARCHED} numbers, and {problem.id} has "
+                    f"lookahead is for puzzles of at most {MOST_GIVEN} numbers, and {problem.id} has "
                     f"{len(puzzle.numbers)}: pass lookahead=False"
                 )
 
     async def judge(self, paths: Sequence[Path]) -> list[Score]:
         """One score per path, 0 or 1, with a value per step; NaN for failed paths and problems without a puzzle."""
-        return [self._score(path) for path in paths]
+        return await asyncio.to_thread(lambda: [self._score(path) for path in paths])
 
     def _score(self, path: Path) -> Score:
         puzzle = puzzle_of(path.problem)
