@@ -121,6 +121,29 @@ class TestArithmetic:
     def test_left_alone(self, line: str) -> None:
         assert check_line(line) is None
 
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "10 / 4 = 2 remainder 2",
+            "10 / 4 = 2 r 2",
+            "10 / 4 = 2 R2",
+            "10/4 = 2r2",
+            "10 / 4 = 2, with a remainder of 2",
+            "10 / 4 = 2 (remainder 2)",
+            "10 / 4 = 2 each, remainder: 2",
+            "12:30 + 2 = 14",
+            "2 + 11 = 12:30",
+        ],
+    )
+    def test_remainders_and_times_are_left_alone(self, line: str) -> None:
+        assert check_line(line) is None
+
+    def test_what_looks_like_them_is_read(self) -> None:
+        assert check_line("So: 30 + 2 = 33") is False
+        assert check_line("8 - 3 = 6 remaining apples") is False
+        assert check_line("8 - 3 = 6 red apples") is False
+        assert check_line("20 / 8 = 10 / 5 = 2 remainder 0") is False
+
     @given(st.text(alphabet="0123456789+-*/^()=.%x $,ab\n×<>", max_size=60))
     def test_any_text_gets_a_verdict(self, line: str) -> None:
         assert check_line(line) in (True, False, None)

@@ -8,7 +8,8 @@ What counts as right: every two neighbouring sides are equal; where one is a pla
 may differ from it by half a unit of its last place (`10 / 3 = 3.33`). `p%` is p hundredths; where it stands alone on
 a side it may also mean p (`15 / 60 * 100 = 25%`), and a percentage added to a plain number is not read. A run that
 touches a letter or a sign it does not know (`2x = 8`, `sqrt(4) + 1 = 3`), or that continues a word (`apples + 3 =
-8`), is left alone.
+8`), is left alone; so is a side before a remainder (`10 / 4 = 2 remainder 2`) and a number next to a colon and another
+(`12:30`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ _SPOKEN = frozenset(
     "times of plus minus by over twice half double triple squared cubed and less more than root".split()
 )
 _BULLET = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+")
+_REMAINDER = re.compile(
+    r"r\.?\s*\d|[.,;]?\s*(?:[a-z]+[.,;]?\s+){0,3}?(?:remainder|rem\.?)\s*(?:of|is|[:=])?\s*\d", re.IGNORECASE
+)
+_MINUTES = re.compile(r"(?<=\d):\d")
+_CLOCK = re.compile(r"\d:$")
 _TOUCHING = re.compile(r"[\w^\\!|{}~&@#∑∏√]")
 
 
@@ -104,7 +110,7 @@ def _runs(line: str) -> list[list[str]]:
         match = _TOKEN.match(line, at) if at < len(line) else None
         if match is None:
             if current and _stands_alone(line, start, current):
-                runs.append(_cut(current, line[at - 1 : at + 2]))
+                runs.append(_without_last(current) if _goes_on(line, at) else _cut(current, line[at - 1 : at + 2]))
             current, at = [], at + 1
             continue
         if match.lastgroup not in ("space", "money"):
@@ -118,7 +124,7 @@ def _runs(line: str) -> list[list[str]]:
 def _stands_alone(line: str, start: int, run: Sequence[str]) -> bool:
     """Whether nothing before the run belongs to it."""
     before = line[:start].rstrip("$€£")
-    if before and _TOUCHING.match(before[-1]):
+    if before and (_TOUCHING.match(before[-1]) or _CLOCK.search(before)):
         return False
     word = re.search(r"(\w+)\s*$", before[-40:])
     if word is None:
@@ -135,8 +141,17 @@ def _cut(run: list[str], edge: str) -> list[str]:
     """
     unit = len(edge) == 3 and edge[1:].isalpha()
     if edge[:1] in tuple("0123456789)") and _TOUCHING.match(edge, 1) and not unit:
-        return run[: len(run) - run[::-1].index("=")] if "=" in run else []
+        return _without_last(run)
     return run
+
+
+def _goes_on(line: str, at: int) -> bool:
+    """Whether a remainder or the minutes of a time follow there."""
+    return bool(_REMAINDER.match(line, at) or _MINUTES.match(line, at))
+
+
+def _without_last(run: list[str]) -> list[str]:
+    return run[: len(run) - run[::-1].index("=")] if "=" in run else []
 
 
 def _sides(run: Sequence[str]) -> list[Side]:
