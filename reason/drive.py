@@ -199,15 +199,17 @@ class Driver:
             return enough is not None and enough(steps)
 
         if live:
-            land(await self._extend_in_waves(job, order.some(live), land if enough else None))
+            got = await self._extend_in_waves(job, order.some(live), land if enough else None)
+            for index, step in zip(live, got, strict=True):
+                steps[index] = step
         return [step for step in steps if step is not None]
 
     async def _extend_in_waves(self, job: Job, order: Order, enough: Enough | None) -> list[Step]:
         """Extend in as many waves as the budget needs: one where it is ample."""
         meter, count = job.meter, len(order.paths)
         steps: list[Step | None] = [None] * count
-        start = 0
-        while start < count:
+        start, decided = 0, False
+        while start < count and not decided:
             admitted, cap = meter.admit_extend(order.limits[start:], self._prefills(job, order.paths[start:]))
             if not admitted:
                 meter.hit = True
@@ -217,13 +219,14 @@ class Driver:
             wave = slice(start, start + admitted)
 
             def land(landed: Sequence[Step | None], wave: slice = wave) -> bool:
+                nonlocal decided
                 steps[wave] = landed
-                return enough is not None and enough(steps)
+                decided = decided or (enough is not None and enough(steps))
+                return decided
 
             ask, told = order.some(wave), land if enough else None
             got = await (self._call(job, ask, told) if cap == ask.limits[-1] else self._call_cut(job, ask, cap, told))
-            if land(got):
-                break
+            land(got)
             start = wave.stop
         return [CANCELLED if step is None else step for step in steps]
 

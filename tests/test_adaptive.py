@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -14,9 +15,10 @@ from reason.policies.fake import FakePolicy, StreamingFakePolicy, fake_problems
 from reason.run import solve
 from reason.search import self_consistency
 from reason.search.adaptive import STOPS, adaptive_consistency
+from reason.search.select import candidate
 from reason.search.strategy import Strategy
-from reason.types import Finish, Outcome, Step, UsageError
-from reason.work import Extend
+from reason.types import Finish, Outcome, Path, Problem, Step, UsageError
+from reason.work import Extend, SearchRun, extend
 
 PROBLEMS = fake_problems(40)
 
@@ -199,3 +201,28 @@ def test_bad_arguments() -> None:
     ):
         with pytest.raises(UsageError, match=message.replace("(", r"\(")):
             adaptive_consistency(**options)  # type: ignore[arg-type]
+
+
+def test_streaming_under_a_budget_generates_nothing_after_the_decision() -> None:
+    policy = StreamingFakePolicy(accuracy=1.0)
+    search = adaptive_consistency(32, wave=4, stream=True)
+    [outcome] = solve([PROBLEMS[0]], policy=policy, search=search, budget=Budget(tokens=600))
+    assert sum(policy.calls) == len(outcome.candidates) == 4
+    assert outcome.stopped == "done"
+
+
+def test_nothing_is_asked_again_once_it_is_enough() -> None:
+    verdicts = list[bool]()
+
+    def enough(steps: Sequence[Step | None]) -> bool:
+        verdicts.append(not verdicts)
+        return verdicts[-1]
+
+    def search(problem: Problem) -> SearchRun:
+        paths = yield from extend([Path(problem)] * 8, enough=enough)
+        return Outcome(problem, None, None, candidates=tuple(map(candidate, paths)))
+
+    policy = StreamingFakePolicy(accuracy=1.0)
+    [outcome] = solve([PROBLEMS[0]], policy=policy, search=search, budget=Budget(tokens=10_000))
+    assert verdicts == [True]
+    assert sum(item.path.complete for item in outcome.candidates) < 8
