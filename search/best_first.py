@@ -35,8 +35,6 @@ from reason.search.tree import Tree
 from reason.types import Finish, Path, Problem, Score
 from reason.work import Results, SearchRun, Work, extend
 
-_NOTHING_NEW = 1e-9
-
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
@@ -60,7 +58,7 @@ class _State:
     Attributes:
         tree, settings, spending, pool: What they say.
         queue: (minus priority, node, the path's own value) of open paths.
-        paths: The open paths by node.
+        paths: The open paths by node, those at `max_depth` included.
         known: Every judgement, by text and finish.
         cut: Whether the run's budget ended a step.
     """
@@ -189,24 +187,23 @@ def _queue_children(state: _State, node: int, family: Sequence[Child]) -> None:
         path, value = entry.child.path, entry.child.value
         if not path.open:
             continue
+        state.paths[entry.node] = path
         if len(path.steps) >= state.settings.max_depth:
             state.tree.hold(entry.node)
             continue
-        state.paths[entry.node] = path
         unscored = math.isnan(value)
         expected = state.tree.mean_value(node) if unscored else value
         _push(state, entry.node, 0.0 if math.isnan(expected) else expected, math.inf if unscored else value)
 
 
 def _return(state: _State, node: int) -> None:
-    """Queue a node again, by what one more sample there is expected to bring, unless all its steps are known."""
+    """Queue a node again, by what one more sample there is expected to bring, unless nodes are expanded once."""
     tree = state.tree
-    fresh = tree.novelty(node)
-    if not state.settings.resample or fresh < _NOTHING_NEW:
+    if not state.settings.resample:
         tree.hold(node)
         return
     own = tree.value[node]
-    _push(state, node, tree.thrifty(fresh) * tree.sample_value(node), math.inf if math.isnan(own) else own)
+    _push(state, node, tree.thrifty(tree.novelty(node)) * tree.sample_value(node), math.inf if math.isnan(own) else own)
 
 
 def _push(state: _State, node: int, expected: float, own: float) -> None:

@@ -187,3 +187,11 @@ def test_bad_arguments():
     with pytest.raises(UsageError, match="thrift=-1"):
         best_first(thrift=-1)
     assert STRATEGIES["best_first"](2).needs == {"scorer", "partial"}
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_where_nothing_may_go_deeper_the_best_path_is_finished(depth):
+    record = recorder(0.5, noise=0.9)
+    outcome = record.solve(best_first(4, max_depth=depth, resample=False), fake_problems(1, terms=5)[0])
+    assert outcome.path.complete
+    assert outcome.answer is not None
