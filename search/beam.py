@@ -27,20 +27,34 @@ from dataclasses import dataclass, field
 from reason.search.children import Child, judge_children, sample_children
 from reason.search.pool import Pool
 from reason.search.select import SELECTIONS, check_aggregate
-from reason.search.stepping import FALLING, Entry, back_up, best_complete, ending, record
+from reason.search.stepping import FALLING, Entry, back_up, best_complete, ending, lost, record
 from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, number, one_of
 from reason.search.tree import Tree
-from reason.types import Path, Problem, UsageError
+from reason.types import Finish, Path, Problem, Score, UsageError
 from reason.work import SearchRun
 
 
 @dataclass(slots=True)
 class _State:
+    """A search under way.
+
+    Attributes:
+        tree, pool: What they say.
+        slots: Finished paths that still have to be found.
+        saved: Steps that the levels so far might have sampled and did not.
+        frontier: The open paths, best first.
+        stuck: Open paths below which every step failed.
+        known: Every judgement, by text and finish.
+        cut: Whether the run's budget ended a step.
+    """
+
     tree: Tree
     slots: int
     saved: int = 0
     frontier: list[Entry] = field(default_factory=list)
+    stuck: list[Entry] = field(default_factory=list)
     pool: Pool = field(default_factory=Pool)
+    known: dict[tuple[str, Finish], Score] = field(default_factory=dict)
     cut: bool = False
 
 
@@ -96,11 +110,11 @@ def beam(
             counts = shares(total, [entry.child.value for entry in state.frontier], balance)
             families, state.cut = yield from sample_children(kept, counts, novelty=worth)
             state.saved = total - sum(child.copies for family in families for child in family)
-            _grow(state, (yield from judge_children(families, aggregate)))
+            _grow(state, (yield from judge_children(families, aggregate, state.known)))
             _keep(state, width, bound=select == "naive" and aggregate in FALLING)
             if not state.frontier or state.cut:
                 break
-        return ending(problem, state.tree, state.pool, select, leaves=state.frontier, cut=state.cut)
+        return ending(problem, state.tree, state.pool, select, leaves=state.frontier or state.stuck, cut=state.cut)
 
     return Strategy("beam", run, frozenset({SCORER, PARTIAL}))
 
@@ -135,6 +149,7 @@ def _grow(state: _State, families: Sequence[Sequence[Child]]) -> None:
         state.tree.hold(entry.node)
         grown += record(state.tree, state.pool, entry.node, family)
         back_up(state.tree, entry.node, family)
+        state.stuck += [entry] if lost(family) else []
     state.frontier = sorted(grown, key=lambda entry: entry.rank)
 
 

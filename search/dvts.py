@@ -29,7 +29,7 @@ from reason.search.beam import shares
 from reason.search.children import Child, judge_children, sample_children
 from reason.search.pool import Pool
 from reason.search.select import SELECTIONS, check_aggregate
-from reason.search.stepping import FALLING, Entry, back_up, best_complete, ending, record
+from reason.search.stepping import FALLING, Entry, back_up, best_complete, ending, lost, record
 from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, number, one_of
 from reason.search.tree import Tree
 from reason.types import Finish, Path, Problem, Score, UsageError
@@ -43,6 +43,7 @@ class _State:
     Attributes:
         tree, pool: What they say.
         subtrees: Where each subtree stands that is not done.
+        stuck: Where every step of a subtree failed.
         known: Every judgement, by text and finish.
         saved: Steps that the levels so far might have sampled and did not.
         cut: Whether the run's budget ended a step.
@@ -50,6 +51,7 @@ class _State:
 
     tree: Tree
     subtrees: list[Entry]
+    stuck: list[Entry] = field(default_factory=list)
     pool: Pool = field(default_factory=Pool)
     known: dict[tuple[str, Finish], Score] = field(default_factory=dict)
     saved: int = 0
@@ -108,7 +110,8 @@ def dvts(
                 state.subtrees = [entry for entry in state.subtrees if not entry.child.value <= beaten]
             if state.cut or not state.subtrees:
                 break
-        return ending(problem, state.tree, state.pool, select, leaves=_distinct(state.subtrees), cut=state.cut)
+        leaves = _distinct(state.subtrees or state.stuck)
+        return ending(problem, state.tree, state.pool, select, leaves=leaves, cut=state.cut)
 
     return Strategy("dvts", run, frozenset({SCORER, PARTIAL}))
 
@@ -120,6 +123,7 @@ def _grow(state: _State, families: Sequence[Sequence[Child]]) -> list[list[Entry
         state.tree.hold(entry.node)
         found = [new for new in record(state.tree, state.pool, entry.node, family) if new.usable]
         back_up(state.tree, entry.node, family)
+        state.stuck += [entry] if lost(family) else []
         grown.append(sorted(found, key=lambda new: new.rank))
     return grown
 

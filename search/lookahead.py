@@ -28,7 +28,7 @@ from reason.search.beam import shares
 from reason.search.children import Child, sample_children, scored
 from reason.search.pool import Pool
 from reason.search.select import SELECTIONS, check_aggregate, judge_unique, path_value
-from reason.search.stepping import FALLING, Entry, back_up, best_complete, ending, record
+from reason.search.stepping import FALLING, Entry, back_up, best_complete, ending, lost, record
 from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, number, one_of
 from reason.search.tree import Tree
 from reason.types import Finish, Path, Problem, Score, Step, Until, UsageError
@@ -42,6 +42,7 @@ class _State:
     Attributes:
         tree, pool: What they say.
         frontier: The open paths, best first.
+        stuck: Open paths below which every step failed.
         slots: Finished paths among the kept ones that still have to be found.
         known: Every judgement, by text and finish.
         greedy: The greedy next step of open paths, by text.
@@ -53,6 +54,7 @@ class _State:
     tree: Tree
     slots: int
     frontier: list[Entry]
+    stuck: list[Entry] = field(default_factory=list)
     pool: Pool = field(default_factory=Pool)
     known: dict[tuple[str, Finish], Score] = field(default_factory=dict)
     greedy: dict[str, Step] = field(default_factory=dict)
@@ -122,7 +124,7 @@ def lookahead(
             _keep(state, max(total // branch, 1), aggregate if select == "naive" and aggregate in FALLING else None)
             if not state.frontier or state.cut:
                 break
-        return ending(problem, state.tree, state.pool, select, leaves=state.frontier, cut=state.cut)
+        return ending(problem, state.tree, state.pool, select, leaves=state.frontier or state.stuck, cut=state.cut)
 
     return Strategy("lookahead", run, frozenset({SCORER, PARTIAL}))
 
@@ -185,6 +187,7 @@ def _grow(state: _State, judged: Sequence[Sequence[tuple[Child, Path]]]) -> None
         children = [child for child, _ in family]
         found = record(state.tree, state.pool, entry.node, children)
         back_up(state.tree, entry.node, children)
+        state.stuck += [entry] if lost(children) else []
         for new, (child, leaf) in zip(found, family, strict=True):
             at = new.node
             for index in range(len(child.path.steps), len(leaf.steps)):

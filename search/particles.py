@@ -17,8 +17,9 @@ With tempering c, weights count to the power 1 - c ** level until the end, so th
 
 Deviations: its-hub resamples on every level, as ess 1 does; below that, weights are carried from one resampling to the
 next. The default temperature is 1/2: process scores are seldom as sure as they should be (measured). Solutions that
-resampling dropped remain candidates, since they were paid for: they take part in "naive" and count nothing in
-"weighted". An unscored step leaves a weight as it was; a failed one ends its particle. With a falling aggregation (min,
+resampling dropped remain candidates, since they were paid for: they take part in "naive" and count nothing
+in "weighted" and "majority". An unscored step leaves a weight as it was; a failed one ends its particle (where all
+failed, the answer is read from the steps before). With a falling aggregation (min,
 product) and "naive", it ends when no open particle can beat the pool. Resampling is seeded by the problem and
 everything sampled so far.
 """
@@ -57,7 +58,7 @@ def particles(
             scorers whose values are no probabilities.
         aggregate: How step values become a path's value ("last", "min", "product", "mean"); None: as the scorer does.
         select: "naive" takes the best-valued solution, "weighted" the answer with the greatest weight of particles,
-            "majority" the most frequent among different solutions.
+            "majority" the answer of most particles at the end, each copy counted.
         max_steps: Levels at most.
 
     Raises:

@@ -84,6 +84,10 @@ class Particle:
     def open(self) -> bool:
         return self.path.open and not self.dead
 
+    @property
+    def failed(self) -> bool:
+        return self.path.finish in (Finish.ERROR, Finish.CANCELLED)
+
     def trajectory(self) -> list[Particle]:
         """Every place on its way, from the root on."""
         places = [self]
@@ -154,7 +158,9 @@ class Population:
         select = self.rules.select
         counts = {"weighted": self._mass, "majority": self._copies}.get(select)
         found = [solution.child.path for solution in self._pool.solutions()]
-        leaves = {particle.entry.node: particle.entry for particle in self._now if particle.open}
+        ends = [particle for particle in self._now if particle.open]
+        ends = ends or [particle.before for particle in self._now if particle.failed and particle.before]
+        leaves = {particle.entry.node: particle.entry for particle in ends}
         return ending(
             self._tree.problem,
             self._tree,

@@ -62,8 +62,15 @@ def paid_for(path: Path) -> bool:
     return path.complete
 
 
+def refused(path: Path) -> bool:
+    """Whether the budget left nothing of the last step, so that the path is its parent, cut off."""
+    return path.finish is Finish.BUDGET and len(path.steps) > 1 and not path.steps[-1].text
+
+
 def worth_judging(path: Path) -> bool:
-    """Whether a score could matter: the path is open, complete, or truncated with an answer to be read from it."""
+    """Whether a score could matter: the path is open, complete, or truncated anew with an answer to be read."""
+    if refused(path):
+        return False
     if path.finish in (Finish.LENGTH, Finish.BUDGET):
         return answer_of(path.text) is not None
     return path.open or path.complete
@@ -76,11 +83,12 @@ def judge_unique(
 
     Args:
         paths: Paths of one problem.
-        known: Scores by text and finish from earlier calls, used and added to.
+        known: Scores by text and finish from earlier calls, used and added to. A path that the budget left no step of
+            has its parent's score where that is among them.
     """
     known = {} if known is None else known
     fresh: dict[tuple[str, Finish], Path] = {}
-    keys = [(path.text, path.finish) for path in paths]
+    keys = [(path.text, Finish.STEP if refused(path) else path.finish) for path in paths]
     for key, path in zip(keys, paths, strict=True):
         if key not in known and worth_judging(path):
             fresh.setdefault(key, path)

@@ -11,7 +11,7 @@ from reason.search.children import Child, attach
 from reason.search.pool import Pool, Solution
 from reason.search.select import complete_first, conclude, paid_for
 from reason.search.tree import Tree
-from reason.types import Outcome, Problem
+from reason.types import Finish, Outcome, Problem
 
 FALLING = ("min", "product")
 """Aggregations under which no further step can raise a path's value."""
@@ -62,6 +62,11 @@ def back_up(tree: Tree, parent: int, family: Iterable[Child]) -> None:
     """Count one visit of the parent, with the best value among its new steps."""
     values = [child.value for child in family if not math.isnan(child.value)]
     tree.backpropagate(parent, max(values, default=math.nan), selected=False)
+
+
+def lost(family: Iterable[Child]) -> bool:
+    """Whether all the steps below a path failed, so that the path is what there is of it."""
+    return all(child.path.finish in (Finish.ERROR, Finish.CANCELLED) for child in family)
 
 
 def ending(
