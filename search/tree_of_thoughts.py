@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, replace
 
 from reason.answers import answer_of, vote
 from reason.search.asking import Account, check_prompts
-from reason.search.select import SELECTIONS, candidate, conclude, paid_for
+from reason.search.select import SELECTIONS, candidate, complete_first, conclude, paid_for
 from reason.search.strategy import Strategy, at_least, number, one_of
 from reason.search.thoughts import State, Thinker, ThoughtPrompts
 from reason.search.tree import Tree
@@ -273,6 +273,8 @@ def _answer(state: _Search, states: Sequence[State]) -> Generator[Work, Results,
     if state.settings.evaluate == "value" and not state.ended and (state.settings.search == "dfs" or _contested(state)):
         complete = [solution for solution in solutions if solution.path.complete]
         yield from thinker.value(complete, state.settings.votes, _left(state))
+        for solution in solutions:
+            solution.value = solution.value if solution.path.complete else math.nan
     for solution in solutions:
         solution.node = state.tree.add(solution.node, solution.path.steps[-1], value=solution.value)
     done = {solution.path.steps[:-1] for solution in solutions}
@@ -301,7 +303,8 @@ def _conclude(state: _Search, problem: Problem) -> Generator[Work, Results, Outc
     found = state.pool or _ranked(state.idle)[:1]
     candidates = [candidate(here.path, value=here.value) for here in found]
     stopped = "budget" if state.thinker.cut else "done"
-    outcome = conclude(problem, candidates, state.settings.select, tree=state.tree, stopped=stopped)
+    among = complete_first(candidates)
+    outcome = conclude(problem, candidates, state.settings.select, among=among, tree=state.tree, stopped=stopped)
     for here in found:
         if here.path is outcome.path:
             state.tree.choose(here.node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import random
 import re
 from collections import Counter
@@ -288,3 +289,24 @@ def test_it_runs_on_a_model_that_understands_nothing():
 def test_arguments_are_checked(options, message):
     with pytest.raises(UsageError, match=message):
         tree_of_thoughts(**options)
+
+
+@pytest.mark.parametrize("cut", [Finish.LENGTH, Finish.BUDGET])
+def test_a_truncated_solution_does_not_beat_a_complete_one_by_its_parents_value(cut):
+    """What is complete was judged, without a word that could be read."""
+    script = {**ABC, "propose": "1. a\n2. b", "check": "well"}
+    policy = scripted(script)
+
+    class Cut(ChatPolicy):
+        def step(self, path, sampling):
+            step = policy.step(path, sampling)
+            if kind(path.problem.question) != "answer":
+                return step
+            first = "> a" in path.problem.question
+            return Step("Answer: 1", finish=cut) if first else Step("Answer: 2", finish=Finish.STOP)
+
+    outcome = solved(Cut(policy.reply), tree_of_thoughts(1000, depth=1, keep=2))
+    assert outcome.path.complete
+    assert outcome.answer == "2"
+    if cut is Finish.LENGTH:
+        assert all(math.isnan(item.score) for item in outcome.candidates)
