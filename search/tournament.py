@@ -48,6 +48,8 @@ LEAST = 0.01
 PRIOR_GAMES = 0.5
 ITERATIONS = 10_000
 TOLERANCE = 1e-12
+MOST_VOTES = 100.0
+MOST_EDGE = 600.0
 
 Floats = NDArray[np.float64]
 Pair = tuple[int, int]
@@ -65,7 +67,8 @@ def tournament(
         rounds: "knockout", "round_robin" or "swiss" (see the module).
         rank: "bradley_terry" or "wins", for the last two; None: "bradley_terry".
         most: Only so many of the most frequent answers take part; None: all.
-        votes: How much the numbers of votes weigh against a verdict; 0: nothing but for ties.
+        votes: How much the numbers of votes weigh against a verdict, at most 100; 0: nothing but for
+            ties.
 
     Raises:
         UsageError: An argument is out of range, or a ranking was given to a knockout.
@@ -77,7 +80,7 @@ def tournament(
         raise UsageError(f"rank={rank!r} with rounds='knockout': its winner wins all games; pass rounds='round_robin'")
     if most is not None:
         at_least("most", most, 2)
-    number("votes", votes)
+    number("votes", votes, 0, MOST_VOTES)
 
     def run(problem: Problem) -> SearchRun:
         paths = yield from extend([Path(problem)] * n)
@@ -138,7 +141,8 @@ class _Field:
     def weighed(self, game: Pair, verdict: float) -> float:
         """The probability that the first is better, by the verdict and the votes."""
         chance = min(max(verdict, LEAST), 1 - LEAST)
-        odds = chance / (1 - chance) * math.exp(self.edges[game[0]] - self.edges[game[1]])
+        edge = self.edges[game[0]] - self.edges[game[1]]
+        odds = chance / (1 - chance) * math.exp(min(max(edge, -MOST_EDGE), MOST_EDGE))
         return odds / (1 + odds)
 
 

@@ -264,3 +264,17 @@ def test_needs_and_bad_arguments() -> None:
     ):
         with pytest.raises(UsageError, match=message):
             tournament(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+def test_the_greatest_weight_of_votes_is_no_overflow(rounds: str) -> None:
+    answers: list[str | None] = ["1"] + ["2"] * 4000
+    outcome, _ = play(tournament(len(answers), rounds=rounds, votes=100), answers, lambda a, b: float(a == "1"))
+    assert outcome.answer == "2"
+    assert all(0 <= item.score <= 1 for item in outcome.candidates)
+
+
+@pytest.mark.parametrize("votes", [400, math.inf, math.nan])
+def test_votes_have_a_bound(votes: float) -> None:
+    with pytest.raises(UsageError, match="must be a number between 0 and 100"):
+        tournament(4, votes=votes)
