@@ -18,6 +18,7 @@ Deviations:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
@@ -50,6 +51,7 @@ class _State:
     """Attempts so far with their critiques and scores, in order.
 
     Attributes:
+        answers: Those of the attempts, None where there is none.
         known: The scores by text, for equal attempts.
         shown: How many of the attempts the policy is shown.
         misses: Failed attempts since the last solution.
@@ -60,6 +62,7 @@ class _State:
     account: Account
     shown: int
     attempts: list[Path] = field(default_factory=list)
+    answers: list[str | None] = field(default_factory=list)
     critiques: list[str] = field(default_factory=list)
     known: dict[tuple[str, Finish], Score] = field(default_factory=dict)
     misses: int = 0
@@ -96,7 +99,7 @@ def self_refine(
     one_of("critic", critic, CRITICS)
     if accept is not None and critic != "scorer":
         raise UsageError(f"accept={accept!r} is a scorer's value and the critic is {critic!r}; pass critic='scorer'")
-    bar = number("accept", ACCEPT if accept is None else accept)
+    bar = number("accept", ACCEPT if accept is None else accept, -math.inf)
     at_least("shown", shown)
     if repeats is not None:
         at_least("repeats", repeats, 2)
@@ -108,7 +111,7 @@ def self_refine(
         state = _State(Account(n), shown)
         while True:
             yield from _attempt(problem, state, settings)
-            if state.cut or state.account.over or _settled(state, repeats):
+            if state.cut or state.account.over or settled(state.answers, repeats):
                 break
             if len(state.critiques) < len(state.attempts):
                 yield from _criticise(problem, state, settings)
@@ -139,6 +142,7 @@ def _attempt(problem: Problem, state: _State, settings: _Settings) -> Generator[
     state.cut = path.finish is Finish.BUDGET
     if paid_for(path):
         state.attempts.append(path.under(problem))
+        state.answers.append(answer_of(path.text))
         state.misses = 0
         if path.text:
             state.account.found(size(path.steps[-1]))
@@ -163,10 +167,6 @@ def _criticise(problem: Problem, state: _State, settings: _Settings) -> Generato
     state.cut = reply.finish is Finish.BUDGET
     state.critiques.append(said(reply.text) if readable(reply) else "")
     state.accepted = reply.complete and settings.prompts.verdict(reply.text) is True
-
-
-def _settled(state: _State, repeats: int | None) -> bool:
-    return settled([answer_of(path.text) for path in state.attempts], repeats)
 
 
 def _conclude(problem: Problem, state: _State, settings: _Settings) -> Generator[Work, Results, Outcome]:

@@ -42,6 +42,7 @@ class Chain:
         shown: How many of its attempts it is shown.
         made: How many it has made, failed ones included.
         attempts: The solutions among them.
+        answers: Those of the attempts, None where there is none.
         misses: Failed attempts since the last solution.
         settled: The answer has repeated itself often enough.
     """
@@ -50,6 +51,7 @@ class Chain:
     shown: int
     made: int = 0
     attempts: list[Path] = field(default_factory=list)
+    answers: list[str | None] = field(default_factory=list)
     misses: int = 0
     settled: bool = False
 
@@ -127,11 +129,12 @@ def _add(chain: Chain, path: Path, repeats: int | None) -> None:
     chain.made += 1
     if paid_for(path):
         chain.attempts.append(path)
+        chain.answers.append(answer_of(path.text))
         chain.misses = 0
     elif chain.attempts:
         chain.misses += 1
         chain.shown = fewer(min(chain.shown, len(chain.attempts)), chain.misses)
-    chain.settled = settled([answer_of(attempt.text) for attempt in chain.attempts], repeats)
+    chain.settled = settled(chain.answers, repeats)
 
 
 def fewer(shown: int, misses: int) -> int:
@@ -149,7 +152,7 @@ def settled(answers: Sequence[str | None], repeats: int | None) -> bool:
 def _decided(chains: Sequence[Chain]) -> bool:
     """Whether no answer can overtake the leading one in the attempts that are still to come."""
     coming = sum(chain.length - chain.made for chain in chains if not chain.settled)
-    groups = vote([answer_of(path.text) for chain in chains for path in chain.attempts])
+    groups = vote([answer for chain in chains for answer in chain.answers])
     counts = [group.weight for group in groups if group.answer is not None]
     return bool(counts) and counts[0] - max(counts[1:], default=0.0) > coming
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reason.budget import Budget
 from reason.policies.fake import FakePolicy, FakeScorer, fake_problems
 from reason.run import asolve, solve
-from reason.search import self_refine
+from reason.search import refine, self_refine
 from reason.search.asking import RefinePrompts
 from reason.types import Outcome, Path, Sampling, Score, UsageError
 
@@ -261,7 +261,7 @@ def test_the_same_under_any_concurrency_and_within_budget(seed, n, critic, token
         ({"n": 0}, "n=0"),
         ({"critic": "me"}, "critic='me'"),
         ({"accept": 0.5}, "accept=0.5 is a scorer's value and the critic is 'self'; pass critic='scorer'"),
-        ({"critic": "scorer", "accept": -1}, "accept=-1"),
+        ({"critic": "scorer", "accept": float("nan")}, "accept=nan"),
         ({"shown": 0}, "shown=0"),
         ({"select": "best"}, "select='best'"),
         ({"repeats": 1}, "repeats=1"),
@@ -277,3 +277,22 @@ def test_it_needs_a_scorer_only_as_critic_or_to_choose():
     assert self_refine(4).needs == frozenset()
     assert self_refine(4, critic="scorer", select="last").needs == {"scorer"}
     assert self_refine(4, select="naive").needs == {"scorer"}
+
+
+def test_scores_may_be_negative_and_so_may_the_bar():
+    class Negative(Judge):
+        async def judge(self, paths):
+            return [Score(score.value - 2, explanation=score.explanation) for score in await super().judge(paths)]
+
+    outcomes = [
+        run(ChatPolicy(slipper(4)), self_refine(16, critic="scorer", accept=a), scorer=Negative()) for a in (-1.7, -1.1)
+    ]
+    assert [outcome.answer for outcome in outcomes] == ["14", "12"]
+
+
+def test_an_answer_is_read_once_an_attempt(monkeypatch):
+    reads = list[str]()
+    plain = refine.answer_of
+    monkeypatch.setattr(refine, "answer_of", lambda text: reads.append(text) or plain(text))
+    outcome = run(ChatPolicy(slipper(9)), self_refine(32, critic="scorer", accept=2, repeats=9), scorer=Judge())
+    assert len(reads) == len(outcome.candidates) > 5

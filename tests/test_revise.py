@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reason.budget import Budget
 from reason.policies.fake import FakePolicy, FakeScorer, fake_problems
 from reason.run import asolve, solve
-from reason.search import revision
+from reason.search import revise, revision
 from reason.search.asking import RevisionPrompts
 from reason.types import Outcome, Path, Score, UsageError
 
@@ -238,3 +238,11 @@ def test_it_needs_a_scorer_only_to_choose_by_one():
     assert revision(4).needs == frozenset()
     assert revision(4, select="naive").needs == {"scorer"}
     assert (revision(4).name, revision(4, 2).name) == ("revision", "parallel_revision")
+
+
+def test_an_answer_is_read_once_an_attempt(monkeypatch):
+    reads = list[str]()
+    plain = revise.answer_of
+    monkeypatch.setattr(revise, "answer_of", lambda text: reads.append(text) or plain(text))
+    [outcome] = solve(fake_problems(1), policy=FakePolicy(accuracy=0.2, branch=9), search=revision(12, repeats=12))
+    assert len(reads) == len(outcome.candidates) > 5
