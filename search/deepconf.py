@@ -80,7 +80,8 @@ def deepconf(
     check_share("keep", keep)
     check_window("window", window)
     check_window("span", span)
-    number("consensus", consensus, 0.5, 1.0)
+    if not number("consensus", consensus, 0.5, 1.0) > 0.5:
+        raise UsageError("consensus=0.5: half of the votes is no majority; pass a number above 0.5, 0.95 for example")
     number("power", power)
     confidence = check_top(top) or None
 

@@ -232,3 +232,8 @@ def test_needs_and_bad_arguments() -> None:
     ):
         with pytest.raises(UsageError, match=message):
             deepconf(**options)  # type: ignore[arg-type]
+
+
+def test_half_of_the_votes_is_no_consensus():
+    with pytest.raises(UsageError, match=r"consensus=0\.5: half of the votes is no majority"):
+        deepconf(8, consensus=0.5)
