@@ -235,8 +235,9 @@ def _buy(plan: Plan, entries: Sequence[Entry], left: int) -> list[Move]:
         first = entry.outcome is None
         arm = None if point.option == MORE else stage.arms[point.option]
         tokens = stage.more[entry.cell] if arm is None else point.tokens
-        must = first or arm is None
-        worth = math.inf if must else (point.accuracy - curve[0].accuracy) / (point.tokens - curve[0].tokens)
+        more = point.tokens - curve[0].tokens
+        free = first or arm is None or not more
+        worth = math.inf if free else (point.accuracy - curve[0].accuracy) / more
         moves.append(Move(entry, arm, tokens, worth, curve[0].tokens if first else 0.0))
     looks = [move for move in moves if move.worth == math.inf]
     return looks or sorted(moves, key=lambda move: -move.worth)

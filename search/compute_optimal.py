@@ -166,7 +166,7 @@ def from_file(file: str | FilePath, n: float = 16, **options: object) -> Strateg
     """
     table = load_table(file)
     names = {"model", "scorer"} & set(options)
-    table.check(**{name: str(options.pop(name)) for name in names})
+    table.check(**{name: options.pop(name) for name in names})  # type: ignore[arg-type]
     return compute_optimal(table, n, **options)  # type: ignore[arg-type]
 
 
@@ -213,9 +213,16 @@ def restricted(table: Table, strategies: Sequence[str]) -> Table:
         )
     ladders = []
     for ladder in table.ladders:
-        if all(stage.look is None or stage.look[0] in strategies for stage in ladder):
-            ladders.append(tuple(_restricted(stage, strategies) for stage in ladder))
+        left = tuple(_restricted(stage, strategies) for stage in ladder)
+        if left[-1].arms and all(stage.look is None or stage.look[0] in strategies for stage in ladder):
+            ladders.append(left)
     alone = _restricted(replace(table.ladders[0][0], more=(), following=()), strategies)
+    if not ladders and not alone.arms:
+        looks = sorted({stage.look[0] for ladder in table.ladders for stage in ladder if stage.look is not None})
+        raise UsageError(
+            f"strategies={list(strategies)!r}: none of the table's plans does with these alone; "
+            f"pass those it looks with too: {', '.join(looks)}"
+        )
     return replace(table, ladders=tuple(ladders) or ((alone,),))
 
 

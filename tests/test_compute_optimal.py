@@ -348,3 +348,22 @@ def test_the_bundled_table_is_there_and_names_its_command():
 def test_names_of_tables():
     assert str(table_file("compute_optimal=some/table.json")) == str(FilePath("some/table.json"))
     assert table_file("compute_optimal") == bundled_table()
+
+
+def test_strategies_without_any_plan_are_refused():
+    arm = Arm("beam", 4, "naive", (0.5,), (0.5,), (90.0,))
+    look, stop = Arm("best_of_n", 4, "naive", (0.4,), (0.4,), (70.0,)), Arm(STOP, 0, "naive", (0.3,), (0.3,), (0.0,))
+    start = Stage(None, None, (9.0,), (0.3,), (look,), (20.0,), ((1.0,),))
+    last = Stage(("best_of_n", 1), None, (9.0,), (0.3,), (stop, arm))
+    table = replace(tuned.table(), ladders=((start, last),))
+    with pytest.raises(UsageError, match=r"none of the table's plans does with these alone; .*: best_of_n"):
+        compute_optimal(table, 4, strategies=["beam"])
+    assert compute_optimal(table, 4, strategies=["best_of_n"]).needs == {"scorer"}
+
+
+def test_a_run_without_a_scorer_compares_none(tmp_path: FilePath):
+    file = tmp_path / "table.json"
+    write(tuned.table(("self_consistency",), False), file)
+    assert from_file(file, 4, model=None, scorer=None).needs == frozenset()
+    with pytest.raises(UsageError, match="this run has 'fake'"):
+        from_file(file, 4, scorer="fake")
