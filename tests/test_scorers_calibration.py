@@ -252,6 +252,21 @@ class TestFiles:
             ('{"calibration": {"method": "platt", "slope": -1}, "scorer": "process"}', "slope must be above 0"),
             ('{"calibration": {"method": "platt", "shape": 1}, "scorer": "process"}', "holds no calibration"),
             ('{"calibration": {"method": "isotonic", "values": [1, 0], "shares": [0, 1]}, "scorer": "p"}', "rising"),
+            (
+                '{"calibration": {"method": "isotonic", "values": [0, 1], "shares": [0, 1.5]}, "scorer": "process"}',
+                r"shares must lie in \[0, 1\], and one is 1.5",
+            ),
+            (
+                '{"calibration": {"method": "isotonic", "values": [-1, 1], "shares": [0, 1]}, "scorer": "process"}',
+                r"values must lie in \[0, 1\], and one is -1",
+            ),
+            (
+                '{"calibration": {"method": "isotonic", "values": [0], "shares": [NaN]}, "scorer": "process"}',
+                r"shares must lie in \[0, 1\], and one is nan",
+            ),
+            ('{"calibration": {"method": "platt", "slope": Infinity}, "scorer": "process"}', "slope"),
+            ('{"calibration": {"method": "platt"}, "scorer": ["process"]}', "must be strings"),
+            ('{"calibration": {"method": "platt"}, "scorer": "process", "aggregate": ["min"]}', "must be strings"),
         ],
     )
     def test_files_that_hold_none(self, content: str | None, words: str, tmp_path: FilePath) -> None:
@@ -261,6 +276,20 @@ class TestFiles:
         with pytest.raises(UsageError, match=words) as caught:
             load_scorer(f"calibrated:{file}")
         assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("form", ["{}", "pairs:{}", "arithmetic+{}", "pairs:arithmetic+pairs:{}"])
+    def test_a_file_names_no_code_and_no_calibration(
+        self, form: str, tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "planted_scorer.py").write_text("raise SystemExit('imported')")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        file = tmp_path / "c.json"
+        for name in ("planted_scorer:run", f"calibrated:{file}"):
+            self.write(file, Calibration("platt"), form.format(name))
+            with pytest.raises(UsageError, match="neither code nor another calibration") as caught:
+                load_scorer(f"calibrated:{file}")
+            assert repr(name) in str(caught.value)
+            assert "\n" not in str(caught.value)
 
     def test_another_aggregation_is_refused(self, tmp_path: FilePath) -> None:
         file = self.write(tmp_path / "c.json", Calibration("platt"), "process")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_scorers import CLASSIFIERS, SIZES, TOKENIZER, VOCABULARY, WIDTH, own_parts, save_classifier
+from tiny_scorers import CLASSIFIERS, SIZES, TOKENIZER, VOCABULARY, WIDTH, judge, own_parts, path, save_classifier
 from torch import nn
 from transformers import (
     Qwen2Config,
@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from reason.scorers import load_scorer, save_scorer
+from reason.scorers.load import members_of
 from reason.types import UsageError
 
 
@@ -49,6 +50,12 @@ class TestErrors:
         self.refuse("no config.json", tmp_path)
         (tmp_path / "file").write_text("")
         self.refuse("is a file", tmp_path / "file")
+
+    def test_empty_members(self) -> None:
+        self.refuse("'process+' has no name in place 2 of the 2", "process+")
+        self.refuse("'+arithmetic' has no name in place 1 of the 2", "+arithmetic")
+        self.refuse("'numeric++arithmetic' has no name in place 2 of the 3", "numeric++arithmetic")
+        self.refuse("there is no scorer 'proces'", "arithmetic+proces")
 
     def test_a_policy_is_no_scorer(self, tmp_path: FilePath) -> None:
         model = Qwen2ForCausalLM(Qwen2Config(vocab_size=VOCABULARY, **SIZES))
@@ -127,3 +134,51 @@ class TestErrors:
         written = json.loads((own / "reason.json").read_text())
         assert (written["scorer"], written["read_at"]) == ("process", "step_end")
         assert written["prompt"]["template"] == "{question}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "members"),
+    [
+        ("process+outcome", ["process", "outcome"]),
+        ("schema:a+b.json", ["schema:a+b.json"]),
+        ("calibrated:a+b+c.json+process", ["calibrated:a+b+c.json", "process"]),
+        ("verifier+regex:\\d+", ["verifier", "regex:\\d+"]),
+        ("regex:a+process", ["regex:a+process"]),
+        ("pairs:regex:a+", ["pairs:regex:a+"]),
+        ("schema:a.json+mod:check", ["schema:a.json", "mod:check"]),
+        ("rlhflow:org/a+org/b@main", ["rlhflow:org/a", "org/b@main"]),
+        ("pairs:process+judge:bundled", ["pairs:process", "judge:bundled"]),
+        ("arithmetic+nothing", ["arithmetic", "nothing"]),
+    ],
+)
+def test_where_a_name_is_split(name: str, members: list[str]) -> None:
+    assert members_of(name) == members
+    assert [members_of(member) for member in members] == [[member] for member in members]
+
+
+def test_files_with_a_plus_in_their_name(tmp_path: FilePath) -> None:
+    place = tmp_path / "a+process"
+    place.mkdir()
+    (tmp_path / "s+process").write_text('{"type": "object"}')
+    for one in (str(place), f"rlhflow:{place}", f"schema:{tmp_path / 's+process'}"):
+        assert members_of(one) == [one]
+        assert members_of(f"arithmetic+{one}+outcome") == ["arithmetic", one, "outcome"]
+
+
+def test_a_pattern_with_a_plus_is_one_member_of_an_ensemble() -> None:
+    [score] = judge(load_scorer("arithmetic+regex:x+y"), [path("Q", "1 + 2 = 3\nxxy\n", done=True)])
+    assert score.value == 1.0
+
+
+def test_the_hub_gives_every_kind_of_tokenizer(monkeypatch: pytest.MonkeyPatch, tmp_path: FilePath) -> None:
+    asked: list[str] = []
+
+    def snapshot(repository: str, revision: str | None, allow_patterns: list[str]) -> str:
+        asked.extend(allow_patterns)
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    with pytest.raises(UsageError):
+        load_scorer("nobody/nothing")
+    assert {"vocab.txt", "merges.txt", "spm.model", "sentencepiece.bpe.model", "tokenizer.model"} <= set(asked)
+    assert not any("bin" in pattern or "py" in pattern for pattern in asked)

@@ -59,6 +59,9 @@ class Calibration:
         rising = all(bool(np.all(np.diff(side) >= 0)) for side in (self.values, self.shares) if side)
         if self.method == "isotonic" and not (self.values and len(self.values) == len(self.shares) and rising):
             raise UsageError("an isotonic calibration needs as many shares as values, both rising; fit it again")
+        for name, side in (("values", self.values), ("shares", self.shares)):
+            if outside := [number for number in side if not 0 <= number <= 1]:
+                raise UsageError(f"a calibration's {name} must lie in [0, 1], and one is {outside[0]}; fit it again")
         if not (math.isfinite(self.slope) and math.isfinite(self.shift) and self.slope > 0):
             raise UsageError(f"a calibration's slope must be above 0 and is {self.slope}; fit it again")
 
@@ -311,12 +314,15 @@ def read_calibration(file: str | FilePath) -> tuple[Calibration, str, str | None
         fields = dict(content["calibration"])
         for side in ("values", "shares"):
             fields[side] = tuple(map(float, fields.get(side, ())))
-        return Calibration(**fields), str(content["scorer"]), content.get("aggregate")
+        name, aggregate = content["scorer"], content.get("aggregate")
+        if not isinstance(name, str) or not isinstance(aggregate, str | None):
+            raise TypeError("scorer and aggregate must be strings")
+        return Calibration(**fields), name, aggregate
     except OSError as error:
         raise UsageError(f"the calibration {file} cannot be read ({error.strerror}); {remedy}") from None
     except UsageError as error:
         raise UsageError(f"the calibration {file} cannot be used: {error}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{file} holds no calibration ({type(error).__name__}: {error}); {remedy}") from None
 
 
@@ -325,17 +331,24 @@ def load_calibrated(
 ) -> Scorer:
     """The scorer that a calibration file names, calibrated.
 
+    A file is data: it may not name Python code (`module:function`), nor a scorer that is calibrated already.
+
     Args:
         file: What `reason calibrate` wrote.
         aggregate: Must be the file's, if given: values of another aggregation mean something else.
         policy, options: As in `load_scorer`.
 
     Raises:
-        UsageError: The file cannot be read, or another aggregation is asked for.
+        UsageError: The file cannot be read, names a scorer that it may not, or another aggregation is asked for.
     """
-    from reason.scorers.load import load_scorer
+    from reason.scorers.load import load_scorer, not_from_files
 
     calibration, name, fitted = read_calibration(file)
+    if refused := not_from_files(name):
+        raise UsageError(
+            f"the calibration {file} names the scorer {refused!r}, and a file may name neither code nor another "
+            "calibration: load that scorer yourself and pass it to calibrate(scorer, read_calibration(FILE)[0])"
+        )
     if aggregate not in (None, fitted, "last" if fitted is None else fitted):
         raise UsageError(
             f"{file} was fitted on values aggregated by {fitted or 'last'!r}, not by {aggregate!r}: leave aggregate "

@@ -45,6 +45,12 @@ RULES: Mapping[str, Callable[[], Scorer]] = {
 }
 PREFIXED = ("judge", "genrm", "critic", "regex", "schema")
 """Names that go on after a colon: `reason.scorers.named`."""
+GOING_ON = (*FORMATS, *PREFIXED, CALIBRATED.removesuffix(":"))
+HUB = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+HUB_FILES = (
+    "*.json", "*.safetensors", "*.jinja", "tokenizer.model", "spm.model", "sentencepiece.bpe.model", "vocab.txt",
+    "merges.txt",
+)  # fmt: skip
 
 
 def load_scorer(
@@ -66,7 +72,8 @@ def load_scorer(
             "numeric" or "symbolic": oracles for answers; "game24" or "countdown"; "judge:MODEL", "genrm:MODEL" or
             "critic:MODEL": a language model as judge, MODEL as in `reason.load`; "regex:PATTERN" and "schema:FILE";
             "calibrated:FILE" of `reason calibrate`; "pairs:SCORER", which compares by its values; several with +
-            between them: their mean (`ensemble`).
+            between them: their mean (`ensemble`). A + that no scorer's name follows belongs to the file or model before
+            it, and all that follows regex: is the pattern.
         aggregate: How a process scorer's values become one: "last" (the default), "min", "product" or "mean".
         device: "cpu", "cuda", "cuda:1"; None takes the GPU if there is one.
         dtype: "float32", "bfloat16", "float16"; None is float32 on a CPU and for our own format, else the checkpoint's.
@@ -80,7 +87,7 @@ def load_scorer(
     """
     name = os.fspath(spec)
     options: dict[str, Any] = {"aggregate": aggregate, "device": device, "dtype": dtype, "memory_gib": memory_gib}
-    members = [] if name.startswith("regex:") or FilePath(name).exists() else name.split("+")
+    members = members_of(name)
     if len(members) > 1:
         from reason.scorers.ensembles import ensemble
 
@@ -120,6 +127,68 @@ def load_scorer(
     return build.assemble(loaded, kind, name, aggregate=aggregate or "last", memory_gib=memory_gib, policy=policy)
 
 
+def members_of(name: str) -> list[str]:
+    """The scorers that a name with + stands for; the name alone, where it is one.
+
+    Raises:
+        UsageError: A member is empty.
+    """
+    if os.path.exists(name):
+        return [name]
+    pieces, members = name.split("+"), list[str]()
+    while pieces:
+        size = _pieces_of_first(pieces)
+        members.append("+".join(pieces[:size]))
+        pieces = pieces[size:]
+    if len(members) > 1 and "" in members:
+        raise UsageError(
+            f"the scorer {name!r} has no name in place {members.index('') + 1} of the {len(members)} between its + "
+            "signs: name a scorer there, or leave that + out"
+        )
+    return members
+
+
+def _pieces_of_first(pieces: list[str]) -> int:
+    """How many of the pieces between + signs are the first member."""
+    first = _unpaired(pieces[0])
+    form, colon, _ = first.partition(":")
+    if first.startswith("regex:"):
+        return len(pieces)
+    goes_on = bool(colon) and form in GOING_ON
+    for size in range(len(pieces), 1, -1):
+        whole = _unpaired("+".join(pieces[:size]))
+        if os.path.exists(whole.partition(":")[2] if goes_on else whole):
+            return size
+    size = 1
+    while goes_on and size < len(pieces) and not _could_be_a_name(pieces[size]):
+        size += 1
+    return size
+
+
+def _could_be_a_name(piece: str) -> bool:
+    place = _unpaired(piece)
+    form, _, rest = place.partition(":")
+    if form in GOING_ON:
+        return bool(rest)
+    known = place in RULES or place in BUNDLED or _is_reference(place) or HUB.fullmatch(place.partition("@")[0])
+    return bool(known) or (bool(place) and os.path.isdir(os.path.expanduser(place)))
+
+
+def _unpaired(name: str) -> str:
+    while name.startswith(PAIRS):
+        name = name.removeprefix(PAIRS)
+    return name
+
+
+def not_from_files(name: str) -> str | None:
+    """The first member that a file may not name: code to import, or a calibrated scorer; None if all may be."""
+    for member in map(_unpaired, members_of(name)):
+        form = member.partition(":")[0]
+        if member.startswith(CALIBRATED) or (form not in (*FORMATS, *PREFIXED) and _is_reference(member)):
+            return member
+    return None
+
+
 def _is_reference(name: str) -> bool:
     return re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name) is not None and not FilePath(name).exists()
 
@@ -156,15 +225,15 @@ def _find(name: str) -> FilePath:
     if folder.is_file():
         raise UsageError(f"{name!r} is a file; pass the scorer's directory")
     repository, _, revision = name.partition("@")
-    if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", repository) is None or folder.parent.is_dir():
+    if HUB.fullmatch(repository) is None or folder.parent.is_dir():
         raise UsageError(f"there is no scorer {name!r}: no such directory or name; a scorer is {FORMS}")
     _need_local()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        patterns = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
-        return FilePath(snapshot_download(repository, revision=revision or None, allow_patterns=patterns))
+        found = snapshot_download(repository, revision=revision or None, allow_patterns=list(HUB_FILES))
+        return FilePath(found)
     except (OSError, HfHubHTTPError, LocalEntryNotFoundError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(

@@ -42,6 +42,10 @@ from reason.scorers.heads import (
 from reason.scorers.surprise import SurpriseHead
 from reason.types import UsageError
 
+TOKENIZERS = (
+    "tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spm.model", "sentencepiece.bpe.model",
+)  # fmt: skip
+"""Any of these makes a tokenizer."""
 READ_AT = {"process": "step_end", "outcome": "end"}
 
 
@@ -284,7 +288,7 @@ def load_tokenizer(folder: FilePath) -> Any:
     Raises:
         UsageError: There is none.
     """
-    if not any((folder / name).exists() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")):
+    if not any((folder / name).exists() for name in TOKENIZERS):
         raise UsageError(f"{folder} holds no tokenizer; copy the one it was trained with (tokenizer.json) there")
     kind = PreTrainedTokenizerFast if (folder / "tokenizer.json").exists() else AutoTokenizer
     try:
