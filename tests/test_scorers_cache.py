@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,10 +85,28 @@ class TestCache:
             path("Q", "ab\n", "c", done=True),
             path("Q", "ab\n", "c", ids=False),
             Path(Problem("Q", "another question"), base.steps),
+            Path(replace(base.problem, answer="7"), base.steps),
+            Path(replace(base.problem, answer="None"), base.steps),
+            Path(replace(base.problem, meta={"numbers": [1, 2]}), base.steps),
+            Path(replace(base.problem, meta={"numbers": ["1", 2]}), base.steps),
+            Path(replace(base.problem, meta={"numbers": np.arange(5000)}), base.steps),
+            Path(replace(base.problem, meta={"numbers": np.arange(5000) % 4999}), base.steps),
             Path(base.problem, (*base.steps, Step(""))),
         ]
         assert {path_key(one) for one in same} == {path_key(base)}
         assert len({path_key(one) for one in [base, *other]}) == 1 + len(other)
+
+    def test_the_order_of_task_data_is_no_part_of_the_key(self) -> None:
+        first = {"a": {"x": 1, "y": {"b", "c", "d"}}, "b": 2}
+        second = {"b": 2, "a": {"y": {"d", "c", "b"}, "x": 1}}
+        keys = {path_key(Path(Problem("Q", "Q", meta=meta))) for meta in (first, second)}
+        assert len(keys) == 1
+
+    def test_another_gold_answer_is_judged_anew(self) -> None:
+        scorer = cached(load_scorer("oracle"))
+        problems = [Problem("Q", "1 + 2?", gold) for gold in ("3", "4")]
+        steps = (Step("The answer is 3", finish=Finish.STOP),)
+        assert [judge(scorer, [Path(one, steps)])[0].value for one in problems] == [1.0, 0.0]
 
     def test_surrogates_have_keys_too(self) -> None:
         assert path_key(Path(Problem("Q", "\ud800"))) != path_key(Path(Problem("Q", "\ud801")))

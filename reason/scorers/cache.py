@@ -1,9 +1,9 @@
 """Remembers what a scorer said: a path judged before costs nothing, whatever the scorer is.
 
-Scores are kept by a hash of the problem and of every step of the path, its finish and, where it has them, its tokens
-(two texts of the same letters but other tokens may be read differently). Least recently used scores leave. What failed
-(NaN) is not kept, so it is tried again. Paths that another call is judging at this moment are waited for, not judged
-twice.
+Scores are kept by a hash of the problem (its gold answer and task data too, which oracles and rule verifiers read) and
+of every step of the path, its finish and, where it has them, its tokens (two texts of the same letters but other tokens
+may be read differently). Least recently used scores leave. What failed (NaN) is not kept, so it is tried again. Paths
+that another call is judging at this moment are waited for, not judged twice.
 
 A causal reward model keeps its keys and values as well (`reason.scorers.reader`), which spares a grown path its old
 tokens; this cache spares an equal path everything, and is the only one for servers, judges and encoders.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -27,13 +27,26 @@ SIZE = 100_000
 def path_key(path: Path) -> bytes:
     """A hash of the problem and the steps; equal for equal paths, whatever their seeds."""
     digest = blake2b(digest_size=16)
-    fields = [path.problem.id, path.problem.question]
+    problem = path.problem
+    fields = [problem.id, problem.question, repr(problem.answer), _spelled(problem.meta)]
     for step in path.steps:
         fields += [step.text, step.finish.value, " ".join(map(str, step.token_ids))]
     for field in fields:
         raw = field.encode("utf-8", "surrogatepass")
         digest.update(len(raw).to_bytes(8, "big") + raw)
     return digest.digest()
+
+
+def _spelled(value: Any) -> str:
+    """A representation that is equal for equal task data, in whatever order mappings and sets hold it."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(sorted(f'{_spelled(key)}: {_spelled(held)}' for key, held in value.items()))}}}"
+    if isinstance(value, set | frozenset):
+        return f"set({', '.join(sorted(map(_spelled, value)))})"
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__}({', '.join(map(_spelled, value))})"
+    listed = getattr(value, "tolist", None)  # arrays, whose own representation leaves numbers out
+    return f"{type(value).__name__} {listed()!r}" if callable(listed) else repr(value)
 
 
 def cached(scorer: Scorer, *, size: int = SIZE) -> Scorer:
