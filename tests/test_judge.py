@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scripted import ScriptedPolicy, WeighingPolicy, between
 
 from reason.policies import wrap
-from reason.scorers.asking import fenced, last_line, tag_of
+from reason.scorers.asking import RETRIES, fenced, last_line, tag_of
 from reason.scorers.genrm import GenRM
 from reason.scorers.judge import Judge, read_better, read_points
 from reason.scorers.rubrics import RUBRICS, Rubric, find_rubric
@@ -320,7 +320,20 @@ class TestTokens:
         [score] = judged(scorer, solution("4"))
         prompt = len(policy.asked[0].problem.question.encode())
         assert score.tokens == votes * (prompt + len(reply))
-        assert score.tokens <= scorer.count_tokens(solution("4")) == votes * (prompt + 1024)
+        assert score.tokens <= scorer.count_tokens(solution("4")) == votes * (1 + RETRIES) * (prompt + 1024)
+
+    @pytest.mark.parametrize("last", ["Score: 5", Step("", finish=Finish.ERROR, error="busy")])
+    def test_failed_attempts_are_charged_and_bounded(self, last: str | Step) -> None:
+        failing = Step("half", (1, 2, 3, 4), finish=Finish.ERROR, error="busy", prefilled=100)
+        replies = iter([failing, failing, last])
+        scorer = Judge(ScriptedPolicy(lambda path: next(replies)))
+        [score] = judged(scorer, solution("4"))
+        assert score.tokens >= 208
+        assert (score.tokens == 208) is not score.scored
+        full = Step("x" * 1024, tuple(range(1024)), finish=Finish.ERROR, error="late", prefilled=741)
+        worst = Judge(always(full))
+        [score] = judged(worst, solution("4"))
+        assert score.tokens == (1 + RETRIES) * (1024 + 741) <= worst.count_tokens(solution("4"))
         assert scorer.parameters == 1000
 
     def test_backends_without_tokens_are_estimated(self) -> None:
@@ -454,6 +467,34 @@ class TestGenRM:
         [voted] = judged(GenRM(voting, cot=False, votes=2), solution("4"))
         assert voted.value == 1.0
         assert "step by step. Then end" not in voting.asked[0].problem.question
+
+    @pytest.mark.parametrize(
+        ("reply", "before"),
+        [
+            ("İİİ yes, no.\nVerdict: Yes", "İİİ yes, no.\nVerdict:"),
+            ("İ\n**Verdict:** NO.", "İ\n**Verdict:**"),
+            ("No doubt.\nVerdict: Y*es*", "No doubt.\nVerdict:"),
+        ],
+    )
+    def test_the_verdict_is_weighed_right_before_it(self, reply: str, before: str) -> None:
+        policy = WeighingPolicy(lambda path: reply, lambda path, option: -1.0)
+        [score] = judged(GenRM(policy, votes=1), solution("4"))
+        assert score.value == 0.5
+        assert [path.text for path in policy.weighed] == [before]
+
+    def test_letters_beyond_ascii_are_no_verdict(self) -> None:
+        assert read_yes_no("Verdict: Yeſ") is None
+
+    def test_votes_cost_nothing_where_nothing_is_sampled(self) -> None:
+        policy = WeighingPolicy(lambda path: "", lambda path, option: -1.0)
+        bounds = set()
+        for votes in (1, 5):
+            scorer = Judge(policy, scale="probability", reasoning=False, votes=votes, max_tokens=1)
+            [score] = judged(scorer, solution("4"))
+            bounds.add(scorer.count_tokens(solution("4")))
+            assert score.tokens <= min(bounds)
+        assert len(bounds) == 1
+        assert len(policy.weighed) == 2
 
     def test_impossible_options_are_unscored(self) -> None:
         nothing = WeighingPolicy(lambda path: "Verdict: Yes", lambda path, option: -math.inf)

@@ -24,6 +24,10 @@ from reason.types import Finish, Path, Policy, Problem, Sampling, Score, Step, U
 from reason.work import ask
 
 NAN = math.nan
+OPTIONS = (" Yes", " No")
+"""What a weighing policy is asked to weigh."""
+LEAD = "Verdict:"
+"""What stands before them where nothing is sampled."""
 SEVERAL_TEMPERATURE = 0.7
 """Temperature where several votes are asked for and none is given; a single vote is greedy."""
 RETRIES = 2
@@ -98,7 +102,7 @@ class Reply:
     Attributes:
         text: The reply, with its forced beginning.
         step: What was sampled.
-        tokens: What passed through the policy for it.
+        tokens: What passed through the policy for it, failed attempts included.
         error: Why it cannot be read, or None.
     """
 
@@ -150,23 +154,30 @@ class Asker:
         ]
         steps = iter(await self._extend(asked))
         return [
-            [Reply("", Step(""), error=why)] if why else [self._reply(question, next(steps)) for _ in range(votes)]
+            [Reply("", Step(""), error=why)] if why else [self._reply(question, *next(steps)) for _ in range(votes)]
             for question, why in zip(questions, refused, strict=True)
         ]
 
-    async def _extend(self, asked: Sequence[tuple[Path, int]]) -> list[Step]:
-        """A reply to each path, of `max_tokens` beyond the tokens given with it; failed ones are asked for again."""
+    async def _extend(self, asked: Sequence[tuple[Path, int]]) -> list[tuple[Step, int]]:
+        """A reply to each path, of `max_tokens` beyond the tokens given with it; failed ones are asked for again.
+
+        Beside each stand the tokens of its attempts that failed before.
+        """
         steps = dict[int, Step]()
+        failed = [0] * len(asked)
         for room in sorted({given for _, given in asked}):
             members = [index for index, (_, given) in enumerate(asked) if given == room]
             sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens + room, until=Until.END)
-            for _ in range(1 + RETRIES):
+            for attempt in range(1 + RETRIES):
+                if attempt:
+                    for index in members:
+                        failed[index] += step_tokens(steps[index], self._count) + steps[index].prefilled
                 got = await self.policy.extend([asked[index][0] for index in members], sampling)
                 steps.update(zip(members, got, strict=True))
                 members = [index for index in members if steps[index].finish is Finish.ERROR]
                 if not members:
                     break
-        return [steps[index] for index in range(len(asked))]
+        return [(steps[index], failed[index]) for index in range(len(asked))]
 
     @property
     def weighs(self) -> bool:
@@ -180,10 +191,19 @@ class Asker:
         return [(_share(*pair), self._choice_tokens(path, options)) for path, pair in zip(paths, odds, strict=True)]
 
     def most_tokens(self, question: Question, *, weighed: bool = False, sampled: bool = True) -> int:
-        """The most tokens that asking the question can take."""
-        prompt = self._prompt_tokens(question)
-        most = prompt + self._count(question.forced) + self.max_tokens
-        return self.votes * ((most if sampled else 0) + (most if weighed else 0))
+        """The most tokens that asking the question can take.
+
+        Args:
+            question: What is asked.
+            weighed: Whether a verdict is weighed, after every reply or, if none is sampled, once.
+            sampled: Whether replies are sampled: `votes`, each in up to `1 + RETRIES` attempts.
+        """
+        start = self._prompt_tokens(question) + self._count(question.forced)
+        weighing = sum(map(self._count, OPTIONS)) if weighed else 0
+        if not sampled:
+            return start + self._count(LEAD) + weighing if weighed else 0
+        reply = start + self.max_tokens
+        return self.votes * ((1 + RETRIES) * reply + (reply + weighing if weighed else 0))
 
     def _seed(self, question: Question, index: int) -> int:
         parts = (str(self.seed), question.problem.id, *question.about, question.forced, str(index))
@@ -216,8 +236,8 @@ class Asker:
         known = self.policy.capabilities.token_ids
         return len(question.prompt.encode("utf-8", "replace")) if known else self._count(question.prompt)
 
-    def _reply(self, question: Question, step: Step) -> Reply:
-        tokens = step_tokens(step, self._count)
+    def _reply(self, question: Question, step: Step, failed: int) -> Reply:
+        tokens = failed + step_tokens(step, self._count)
         if step.prefilled or self.policy.capabilities.token_ids:
             tokens += step.prefilled
         elif step.finish is not Finish.ERROR:

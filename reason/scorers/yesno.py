@@ -3,8 +3,9 @@
 With reasoning, each reply argues first and ends with `Verdict: Yes` or `Verdict: No`. A policy that weighs
 continuations (`choices`) is then asked how likely ` Yes` is against ` No` at the place of its verdict, and the replies'
 probabilities are averaged; for any other policy the value is the share of replies that say yes. Without reasoning a
-weighing policy is asked once, right after `Verdict:`. A reply without a readable last line is left out; if all are, the
-path is unscored.
+weighing policy is asked once, right after `Verdict:`: nothing is sampled there, so votes and temperature have no
+effect, and the cost is that of one question however many votes are set. A reply without a readable last line is left
+out; if all are, the path is unscored.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from reason.scorers.asking import NAN, Asker, Question, Reply, last_line, mean_of, unscored
+from reason.scorers.asking import LEAD, NAN, OPTIONS, Asker, Question, Reply, last_line, mean_of, unscored
 from reason.types import Path, Score
 from reason.work import ask
 
@@ -21,9 +22,9 @@ ARGUE = (
     "Verdict: Yes\nor\nVerdict: No"
 )
 AT_ONCE = "Reply with a single line and nothing else, either\nVerdict: Yes\nor\nVerdict: No"
-OPTIONS = (" Yes", " No")
 IMPOSSIBLE = "neither yes nor no is possible"
-_VERDICT = re.compile(r"verdict\s*:\s*(yes|no)\s*\.?", re.IGNORECASE)
+_VERDICT = re.compile(r"verdict\s*:\s*((?a:yes|no))\s*\.?", re.IGNORECASE)
+_SAYS = re.compile("yes|no", re.IGNORECASE | re.ASCII)
 
 
 def read_yes_no(reply: str) -> bool | None:
@@ -62,7 +63,7 @@ async def _at_once(asker: Asker, questions: Sequence[Question]) -> list[Score]:
     """The probabilities right after `Verdict:`."""
     refused = [asker.refusal(question) for question in questions]
     asked = [question for question, why in zip(questions, refused, strict=True) if why is None]
-    paths = [ask(question.problem, question.prompt).forced("Verdict:") for question in asked]
+    paths = [ask(question.problem, question.prompt).forced(LEAD) for question in asked]
     weighed = iter(await asker.probabilities(paths, OPTIONS))
     scores = list[Score]()
     for why in refused:
@@ -83,8 +84,9 @@ def _hard(reply: Reply) -> tuple[bool | None, str]:
 def _before_verdict(question: Question, reply: Reply) -> Path:
     """The policy's path right before it says yes or no."""
     text = reply.text.rstrip()
-    end = max(text.lower().rfind("yes"), text.lower().rfind("no"))
-    return ask(question.problem, question.prompt).forced(text[:end].rstrip())
+    colon = text.rindex(":") + 1  # a verdict's line has no other
+    says = _SAYS.search(text, colon)
+    return ask(question.problem, question.prompt).forced(text[: says.start() if says else colon].rstrip())
 
 
 def _score(
