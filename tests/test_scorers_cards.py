@@ -18,7 +18,8 @@ from tiny_scorers import SIZES, judge
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from reason.scorers import load_scorer
-from reason.scorers.cards import CARDS, card_named, cut
+from reason.scorers.cards import CARDS, absent, card_named, card_prompt, cut
+from reason.scorers.heads import tensor_files
 from reason.scorers.load import FORMATS
 from reason.types import Finish, Path, Problem, Step, UsageError
 
@@ -173,10 +174,26 @@ def test_every_format_is_known_by_its_prefix() -> None:
         ("RLHFlow/Llama3.1-8B-ORM-Deepseek-Data", "rlhflow-orm"),
         ("meta-llama/Llama-3.1-8B-Instruct", None),
         ("Qwen/Qwen2.5-0.5B", None),
+        ("/data/rlhflow-prm/plain-model", None),
+        ("math-shepherd/work/base/", None),
+        ("./runs/math-shepherd-7b/", "math-shepherd"),
+        ("/models/RLHFlow/Llama3.1-8B-PRM-Mistral-Data", "rlhflow"),
+        ("Qwen/Qwen2.5-0.5B@math-shepherd", None),
     ],
 )
 def test_language_models_that_judge_are_known_by_name(name: str, form: str | None) -> None:
     assert card_named(name) == form
+
+
+def test_an_existing_directory_is_no_hub_id(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "math-shepherd" / "base").mkdir(parents=True)
+    assert card_named("math-shepherd/base") is None
+
+
+def test_mistral_in_a_folder_above_changes_no_layout() -> None:
+    assert card_prompt("rlhflow", "/mistral/model").step_end == ("\n\n",)
+    assert card_prompt("rlhflow", "rlhflow:RLHFlow/Llama3.1-8B-PRM-Mistral-Data").step_end == ("\n",)
 
 
 def test_a_model_type_that_only_its_own_code_knows(root: FilePath, tmp_path: FilePath) -> None:
@@ -265,11 +282,45 @@ class TestTagsInTheText:
             scores = judge(load_scorer(folder), [bare, marked])
             assert scores[0].parts == scores[1].parts
 
-    def test_the_word_in_a_question_is_no_tag(self, root: FilePath) -> None:
+    def test_a_tag_that_taking_one_out_puts_together_marks_no_step(self, root: FilePath) -> None:
+        scorer = load_scorer(made("qwen-prm", root)[0])
+        nested = "<extra<extra_0>_0>"
+        nested = nested.replace("<extra_0>", nested)
+        bare, marked = (stepped(f"What{tag}?", [f"x{tag}y", "c"], "\n\n") for tag in ("", nested))
+        scores = judge(scorer, [bare, marked])
+        assert scores[1].scored
+        assert scores[0].parts == scores[1].parts
+
+    def test_shepherds_bare_tag_is_taken_out_of_question_and_solution(self, root: FilePath) -> None:
+        scorer: Any = load_scorer(made("math-shepherd", root)[0])
+        bare = stepped("What is ?", ["a", "b"], "\n")
+        for marked in (
+            stepped("What is ки ?", ["a", "b"], "\n"),
+            stepped("What is ки ки ?", ["ки a", "b"], "\n"),
+            stepped("What is ?", ["a ки ки", "ки b ки"], "\n"),
+        ):
+            assert scorer._form.render(marked) == scorer._form.render(bare)
+
+    def test_the_end_of_a_russian_word_is_no_tag(self, root: FilePath) -> None:
         folder, module, tokenizer = made("math-shepherd", root)
-        [score] = judge(load_scorer(folder), [stepped("What is ки ?", ["a", "b"], "\n")])
-        [expected] = card_values("math-shepherd", module, tokenizer, [("What is ки ?", ["a", "b"])], "right")
-        assert score.steps == pytest.approx(tuple(expected[1:]), abs=1e-5)
+        item = ("What руки ?", ["руки a", "b"])
+        [score] = judge(load_scorer(folder), [stepped(*item, "\n")])
+        [expected] = card_values("math-shepherd", module, tokenizer, [item], "right")
+        assert score.steps == pytest.approx(tuple(expected), abs=1e-5)
+
+    @pytest.mark.parametrize("family", ["rlhflow", "rlhflow-orm"])
+    def test_a_placeholder_in_the_text_is_text(self, family: str, root: FilePath) -> None:
+        folder, module, tokenizer = made(family, root)
+        words = ["a @@answer@@ b", "@@answer0##", "c @@answer@"]
+        item = ("What is @@answer0## and @@answer1##?", words)
+        [score] = judge(load_scorer(folder), [stepped(*item, PUBLISHED[family].joined)])
+        [expected] = card_values(family, module, tokenizer, [item], "right")
+        assert score.value == pytest.approx(expected[-1], abs=1e-5)
+
+    @given(st.lists(st.text(alphabet="@a0#", max_size=8), max_size=4))
+    def test_a_placeholder_is_found_where_it_was_put(self, texts: list[str]) -> None:
+        mark = absent("a", *texts)
+        assert mark.join(texts).split(mark) == (texts or [""])
 
     def test_empty_lines_keep_their_line_break_in_skyworks_layout(self, root: FilePath) -> None:
         folder, _, tokenizer = made("skywork", root)
@@ -364,3 +415,45 @@ def test_shards(root: FilePath, tmp_path: FilePath) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     path = stepped(*ITEMS[2], "\n\n")
     assert judge(load_scorer(tmp_path), [path]) == judge(load_scorer(folder), [path])
+
+
+class TestIndex:
+    def index(self, folder: FilePath, files: Any) -> FilePath:
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": files}))
+        return folder
+
+    def refuse(self, words: str, folder: FilePath) -> None:
+        with pytest.raises(UsageError) as caught:
+            tensor_files(folder)
+        assert words in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_a_missing_shard(self, root: FilePath, tmp_path: FilePath) -> None:
+        self.refuse("names b.safetensors, which is not in", self.index(tmp_path, {"x": "b.safetensors"}))
+        for family in ("qwen-prm", "math-shepherd"):
+            for file in made(family, root)[0].iterdir():
+                (tmp_path / file.name).write_bytes(file.read_bytes())
+            (tmp_path / "model.safetensors").rename(tmp_path / "a.safetensors")
+            with pytest.raises(UsageError, match="copy the missing file there"):
+                load_scorer(f"{family}:{tmp_path}")
+
+    @pytest.mark.parametrize(
+        "file", ["../x.safetensors", "/x.safetensors", "a/b.safetensors", "..", "", "a\\b.safetensors"]
+    )
+    def test_files_elsewhere(self, file: str, tmp_path: FilePath) -> None:
+        self.refuse("named without a directory", self.index(tmp_path, {"x": file}))
+
+    def test_what_is_no_index(self, tmp_path: FilePath) -> None:
+        self.refuse("cannot be read", self.index(tmp_path, []))
+        (tmp_path / "model.safetensors.index.json").write_text("[]")
+        self.refuse("cannot be read", tmp_path)
+
+    def test_damaged_shards(self, root: FilePath, tmp_path: FilePath) -> None:
+        folder, _, _ = made("qwen-prm", root)
+        for file in folder.iterdir():
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+        (tmp_path / "model.safetensors").unlink()
+        (tmp_path / "a.safetensors").write_bytes(b"junk")
+        self.index(tmp_path, dict.fromkeys(tensor_files(folder), "a.safetensors"))
+        with pytest.raises(UsageError, match="cannot be read"):
+            load_scorer(tmp_path)

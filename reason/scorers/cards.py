@@ -15,8 +15,9 @@ what was read before, so it costs its new tokens. What follows the last position
 change a causal model's value there and is left out.
 
 Deviations: white space around a step is dropped, empty steps are not read, and a step tag that stands in a question or
-a solution is taken out. A step of the search that ends in white space ends a step of the layout, so that values
-stay in place as a path grows; one that ends inside a line (a span of tokens) is read with the rest of its line.
+a solution is taken out (`ки` where it is a word of its own: it also ends Russian words, and there it stays). A step of
+the search that ends in white space ends a step of the layout, so that values stay in place as a path grows; one that
+ends inside a line (a span of tokens) is read with the rest of its line.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path as FilePath
 from typing import Any
 
 from reason.prompts import Prompt
@@ -31,7 +34,6 @@ from reason.scorers.reader import Rows
 from reason.scorers.render import Rendered, Unrenderable, Values, probability
 from reason.types import Path
 
-_ANSWER = "@@answer@@"
 _BOXED = "Please reason step by step, and put your final answer within \\boxed{}."
 
 
@@ -79,14 +81,27 @@ NAMES = (
 
 
 def card_named(name: str) -> str | None:
-    """The format of a language model that judges, by its hub id or its directory's name."""
-    return next((kind for pattern, kind in NAMES if pattern.search(name)), None)
+    """The format of a language model that judges, by its hub id or its directory's own name, not by those above it."""
+    told = _own_name(name)
+    return next((kind for pattern, kind in NAMES if pattern.search(told)), None)
+
+
+def _own_name(name: str) -> str:
+    """The hub id without its revision, or the last part of a directory's path."""
+    form, _, rest = name.partition(":")
+    place = FilePath(rest if form in CARDS else name)
+    hub = len(place.parts) == 2 and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(@.*)?", str(place)) and not place.is_dir()
+    return str(place).partition("@")[0] if hub else place.name
 
 
 def card_prompt(kind: str, name: str) -> Prompt:
     """The card's prompt; RLHFlow's models of Mistral data were trained on lines, the others on paragraphs."""
     prompt = CARDS[kind].prompt
-    return replace(prompt, step_end=("\n",)) if kind == "rlhflow" and re.search("mistral", name, re.I) else prompt
+    return (
+        replace(prompt, step_end=("\n",))
+        if kind == "rlhflow" and re.search("mistral", _own_name(name), re.I)
+        else prompt
+    )
 
 
 def cut(path: Path, step_end: Sequence[str]) -> list[tuple[str, int]]:
@@ -111,9 +126,28 @@ def cut(path: Path, step_end: Sequence[str]) -> list[tuple[str, int]]:
     return parts
 
 
-def _steps(path: Path, step_end: Sequence[str], tag: str = "") -> list[tuple[str, int]]:
-    """The steps that hold text, without the white space around them."""
-    bare = [(part.replace(tag, "").strip() if tag else part.strip(), index) for part, index in cut(path, step_end)]
+def absent(name: str, *texts: str) -> str:
+    """A placeholder that stands in none of the texts, nor overlaps itself where it meets their ends."""
+    marks = (f"@@{name}{i}##" for i in count())
+    return next(mark for mark in marks if not any(mark in text for text in texts))
+
+
+def _tagged(tag: str, *, word: bool = False) -> re.Pattern[str]:
+    """Where the tag stands; if it is a word, only on its own, with the space before it."""
+    return re.compile(rf" ?(?<!\w){re.escape(tag)}(?!\w)" if word else re.escape(tag))
+
+
+def _untagged(text: str, tags: re.Pattern[str]) -> str:
+    """The text without tags, those included that taking one out puts together."""
+    while (bare := tags.sub("", text)) != text:
+        text = bare
+    return text
+
+
+def _steps(path: Path, step_end: Sequence[str], tags: re.Pattern[str] | None = None) -> list[tuple[str, int]]:
+    """The steps that hold text, without tags and the white space around them."""
+    parts = cut(path, step_end)
+    bare = [(_untagged(part, tags).strip() if tags is not None else part.strip(), index) for part, index in parts]
     return [(part, index) for part, index in bare if part]
 
 
@@ -152,11 +186,12 @@ class Tagged:
 
     def render(self, path: Path) -> Rendered:
         """The conversation up to the last tag."""
-        steps = _steps(path, self.prompt.step_end, self.tag)
+        tags = _tagged(self.tag)
+        steps = _steps(path, self.prompt.step_end, tags)
         if not steps:
             return Rendered((), _reads(path, (), ()))
         answer = "".join(part + self.tag for part, _ in steps)
-        question = path.problem.question.replace(self.tag, "")
+        question = _untagged(path.problem.question, tags)
         messages = [*self.prompt.messages(question), {"role": "assistant", "content": answer}]
         text = str(self.tokenizer.apply_chat_template(messages, tokenize=False))
         tokens = tuple(self.tokenizer.encode(text, add_special_tokens=False))
@@ -191,8 +226,9 @@ class Shepherd:
 
     def render(self, path: Path) -> Rendered:
         """The text up to the last tag."""
-        steps = _steps(path, self.prompt.step_end, f" {self.tag}")
-        text = self.prompt.text(path.problem.question)
+        tags = _tagged(self.tag, word=True)
+        steps = _steps(path, self.prompt.step_end, tags)
+        text = self.prompt.text(_untagged(path.problem.question, tags))
         places = []
         for i, (part, _) in enumerate(steps):
             text += ("\n" if i else "") + f"{part} {self.tag}"
@@ -226,12 +262,13 @@ class Turns:
         if not any(part.strip() for part, _ in steps):
             return Rendered((), _reads(path, (), ()))
         question = replace(self.prompt, system="").text(path.problem.question)
+        answer = absent("answer", self.prompt.system, question, *(part for part, _ in steps))
         turns = [{"role": "system", "content": self.prompt.system}] if self.prompt.system else []
         for i, (part, _) in enumerate(steps):
-            turns.append({"role": "user", "content": (question if not i else "") + part.replace(_ANSWER, "")})
-            turns.append({"role": "assistant", "content": _ANSWER})
+            turns.append({"role": "user", "content": (question if not i else "") + part})
+            turns.append({"role": "assistant", "content": answer})
         text = str(self.tokenizer.apply_chat_template(turns, tokenize=False))
-        before = text.split(_ANSWER)
+        before = text.split(answer)
         if len(before) != len(steps) + 1:
             raise Unrenderable(
                 f"the scorer's chat template keeps {len(before) - 1} of {len(steps)} answers of a conversation; "

@@ -37,19 +37,45 @@ def tensor_files(folder: FilePath) -> dict[str, FilePath]:
     Raises:
         UsageError: There are no safetensors files, or they cannot be read.
     """
-    index = folder / INDEX
+    if (shards := _sharded(folder)) is not None:
+        return shards
     try:
-        if index.exists():
-            shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-            return {name: folder / file for name, file in shards.items()}
         found: dict[str, FilePath] = {}
         for file in sorted(folder.glob("*.safetensors")):
             with safe_open(file, framework="pt") as tensors:
                 found |= dict.fromkeys(tensors.keys(), file)
         return found
-    except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"the weights in {folder} cannot be read ({reason:.200}); copy them there again") from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: FilePath, error: Exception) -> UsageError:
+    reason = " ".join(str(error).split())
+    return UsageError(f"the weights in {folder} cannot be read ({reason:.200}); copy them there again")
+
+
+def _sharded(folder: FilePath) -> dict[str, FilePath] | None:
+    """Which shard holds each tensor, by the index; None without one, or where one file holds all.
+
+    Raises:
+        UsageError: The index cannot be read, names a file outside the directory, or one that is missing.
+    """
+    index = folder / INDEX
+    if not index.exists() or (folder / "model.safetensors").exists():
+        return None
+    try:
+        shards = {str(name): str(file) for name, file in json.loads(index.read_text("utf-8"))["weight_map"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _unreadable(folder, error) from error
+    for file in dict.fromkeys(shards.values()):
+        if FilePath(file).name != file or "\\" in file or not file.endswith(".safetensors"):
+            raise UsageError(
+                f"{index} names the file {file!r}: shards are .safetensors files beside it, named without a "
+                "directory; copy the index there again"
+            )
+        if not (folder / file).is_file():
+            raise UsageError(f"{index} names {file}, which is not in {folder}: copy the missing file there")
+    return {name: folder / file for name, file in shards.items()}
 
 
 def need_safetensors(folder: FilePath) -> None:
@@ -81,8 +107,11 @@ def _tensors(folder: FilePath, names: Sequence[str]) -> dict[str, Tensor]:
         )
     found = {}
     for name in names:
-        with safe_open(files[name], framework="pt") as tensors:
-            found[name] = tensors.get_tensor(name)
+        try:
+            with safe_open(files[name], framework="pt") as tensors:
+                found[name] = tensors.get_tensor(name)
+        except (OSError, SafetensorError) as error:
+            raise _unreadable(folder, error) from error
     return found
 
 
@@ -103,6 +132,7 @@ def load_model(auto: Any, folder: FilePath, *, dtype: torch.dtype | str, config:
     Raises:
         UsageError: It cannot be loaded, or a weight is missing or of another shape (it would be random).
     """
+    _sharded(folder)
     try:
         with _quiet():
             model, report = auto.from_pretrained(

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from reason.prompts import Prompt
+from reason.scorers.cards import absent
 from reason.scorers.reader import Reads, Rows
 from reason.scorers.render import Format, Rendered, Speller, Unrenderable, Values, judge_paths, probability
 from reason.types import Path, Problem, Score
 
-_MARK = "@@solution@@"
 _BLANK = "\n\t \n"
 
 
@@ -110,8 +110,11 @@ class Conversation:
 
     def _frame(self, problem: Problem) -> tuple[tuple[int, ...], tuple[int, ...], bool]:
         """Tokens before and after the solution, and whether the template trims it."""
-        text = self._apply(problem, _MARK + _BLANK)
-        before, found, after = text.partition(_MARK)
+        asked = self.prompt.messages(problem.question)
+        mark = absent("solution", *(turn["content"] for turn in asked))
+        tokenizer: Any = self.speller.tokenizer
+        turns = [*asked, {"role": "assistant", "content": mark + _BLANK}]
+        before, found, after = str(tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(mark)
         if not found:
             raise Unrenderable(
                 "the scorer's chat template leaves the assistant's message out; restore its card's template"
@@ -128,8 +131,3 @@ class Conversation:
             if kept and (bare := strip(kept[place][1])) != kept[place][1]:
                 kept[place] = (self.speller.spell(bare), bare)
         return kept
-
-    def _apply(self, problem: Problem, solution: str) -> str:
-        messages = [*self.prompt.messages(problem.question), {"role": "assistant", "content": solution}]
-        tokenizer: Any = self.speller.tokenizer
-        return str(tokenizer.apply_chat_template(messages, tokenize=False))
