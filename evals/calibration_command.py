@@ -22,7 +22,7 @@ from reason.evals.command import version_of
 from reason.evals.reliability import Effect, Labelled, accuracy_effects, draw, error_effects, ranking
 from reason.evals.run import UNDECIDED, fingerprint
 from reason.evals.tasks import Task
-from reason.resolve import default_sampling, find_policy, find_scorer
+from reason.resolve import VERIFIER, default_sampling, find_policy, find_scorer, has_check
 from reason.run import solve
 from reason.scorers.calibration import METHODS, fit, save_calibration
 from reason.search.best_of_n import best_of_n
@@ -120,6 +120,11 @@ class CalibrateCommand:
     def _check(self) -> None:
         one_of("method", self.method, METHODS)
         one_of("labels", self.labels, LABELS)
+        if self.scorer == VERIFIER and has_check(self.task):
+            raise UsageError(
+                f"the scorer {VERIFIER!r} is here the own rule of the task {self.task.name}, which calibrated:FILE "
+                "could not name: calibrate a model, or a rule given as module:function"
+            )
         if self.n < 1:
             raise UsageError(f"n is {self.n}: pass --n 1 or more solutions of every problem")
         if self.plot is not None and self.plot.suffix.lower() not in (".svg", ".png"):

@@ -235,8 +235,8 @@ def find_scorer(
     """The scorer of that name, fit for the task.
 
     Args:
-        name: "verifier" is the task's own rule (its `check`, else the arithmetic of its solutions if it is checkable);
-            for all else see `reason.load_scorer`.
+        name: "verifier", also within "A+B" and "pairs:", is the task's own rule (its `check`, else the
+            arithmetic of its solutions if it is checkable); for all else see `reason.load_scorer`.
         aggregate: How a process scorer's step values become one.
         task: What is evaluated; None for a question of the user's own.
         policy: What will be scored.
@@ -244,7 +244,8 @@ def find_scorer(
     Raises:
         UsageError: There is none, or it cannot judge this task.
     """
-    from reason.scorers import load_scorer, verifier
+    from reason.scorers import Pairs, ensemble, load_scorer, verifier
+    from reason.scorers.load import PAIRS
 
     if task is None and name == ORACLE:
         raise UsageError(
@@ -259,6 +260,10 @@ def find_scorer(
         if aggregate is not None:
             raise UsageError(f"the scorer {name!r} is not a reward model: leave aggregate out")
         return verifier(task)
+    if task is not None and has_check(task) and VERIFIER in (members := name.removeprefix(PAIRS).split("+")):
+        parts = [find_scorer(member, aggregate=aggregate, task=task, policy=policy) for member in members]
+        whole = parts[0] if len(parts) == 1 else ensemble(parts)
+        return Pairs(whole) if name.startswith(PAIRS) else whole
     _hide_loading_bars()
     try:
         return load_scorer(name, aggregate=aggregate, policy=policy)

@@ -262,6 +262,15 @@ def test_what_knows_the_answers_has_nothing_to_calibrate(
     assert "nothing to calibrate" in error
 
 
+def test_the_tasks_own_rule_cannot_be_named_later(
+    capsys: pytest.CaptureFixture[str], tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TASK, "check", lambda problem, text: True, raising=False)
+    code, _, error = told(capsys, "--task", "toy:TASK", "--scorer", "verifier", "--out", str(tmp_path / "c.json"))
+    assert code == 2
+    assert "own rule of the task toy" in error
+
+
 def test_scorers_of_one_value_cannot_be_fitted(
     capsys: pytest.CaptureFixture[str], tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from reason.policies.fake import fake_problems
 from reason.resolve import find_scorer, scorer_choices
-from reason.scorers import ArithmeticVerifier
+from reason.scorers import ArithmeticVerifier, Pairs
 from reason.types import Finish, Path, Problem, Step, UsageError
 from toy import Toy
 
@@ -24,6 +24,10 @@ class Arithmetical(Toy):
     checkable = True
 
 
+class ArithmeticalChecked(Checked):
+    checkable = True
+
+
 def solution(text: str) -> Path:
     return Path(fake_problems(1)[0], (Step(text, finish=Finish.STOP),))
 
@@ -36,6 +40,18 @@ def test_the_verifier_is_the_tasks_own_rule(checkable: bool) -> None:
     scores = asyncio.run(scorer.judge([solution("2 + 2 = 5!"), solution("2 + 2 = 4")]))
     assert [score.value for score in scores] == [1.0, 0.0]
     assert "verifier" in scorer_choices(task)
+
+
+def test_it_is_so_within_other_scorers() -> None:
+    right, wrong = solution("2 + 2 = 5!"), solution("2 + 2 = 4")
+    scores = asyncio.run(find_scorer("verifier+verifier", task=Checked()).judge([right, wrong]))
+    assert [score.value for score in scores] == [1.0, 0.0]
+    pairs = find_scorer("pairs:verifier", task=Checked())
+    assert isinstance(pairs, Pairs)
+    assert [score.value for score in asyncio.run(pairs.judge([right, wrong]))] == [1.0, 0.0]
+    mixed = find_scorer("arithmetic+verifier", task=ArithmeticalChecked())
+    [score] = asyncio.run(mixed.judge([solution("2 + 2 = 5\nyes!")]))
+    assert score.value == 0.5
 
 
 def test_without_one_it_recomputes_the_arithmetic() -> None:
