@@ -7,6 +7,7 @@ There is no registry: a strategy's name is a key of `reason.search.STRATEGIES` (
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -206,11 +207,22 @@ def needs_of(name: str) -> frozenset[str]:
 
 
 def find_policy(name: str) -> Policy:
-    """The policy that `reason.load` makes of the name."""
+    """The policy that `reason.load` makes of the name.
+
+    Raises:
+        UsageError: There is none.
+    """
     from reason.policies import load
 
     _hide_loading_bars()
-    return load(name)
+    try:
+        return load(name)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise UsageError(
+            f"there is no model {name!r:.60} ({error.strerror}): pass --model {BUNDLED}, a directory or a hub id"
+        ) from error
 
 
 def _hide_loading_bars() -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from reason.policies.fake import fake_problems
-from reason.resolve import find_scorer, scorer_choices
+from reason.resolve import find_policy, find_scorer, scorer_choices
 from reason.scorers import ArithmeticVerifier, Pairs
 from reason.types import Finish, Path, Problem, Step, UsageError
 from toy import Toy
@@ -74,6 +74,12 @@ def test_a_rule_has_nothing_to_aggregate() -> None:
 def test_a_very_long_name_is_wrong_use(name: str) -> None:
     with pytest.raises(UsageError) as error:
         find_scorer(name)
+    assert "Errno" not in str(error.value)
+
+
+def test_a_very_long_name_of_a_model_is_wrong_use() -> None:
+    with pytest.raises(UsageError) as error:
+        find_policy("x" * 5000)
     assert "Errno" not in str(error.value)
 
 
