@@ -76,6 +76,7 @@ def test_sequence_classification_with_a_chat_template(family: str, chat: str, la
     scorer: Any = load_scorer(save_classifier(tmp_path, model, chat))
     tokenizer = byte_tokenizer(chat)
     spaced = [*PATHS, path("Q", " 1 + 2 = 3 \n", " \n", done=True), path("Q", "\n", "ab \n", ids=False)]
+    spaced += [path("What are @@solution@@ and @@solution0##?", "a @@solution0## b", done=True)]
     rows = []
     for one in spaced:
         messages = [{"role": "user", "content": one.problem.question}, {"role": "assistant", "content": one.text}]
