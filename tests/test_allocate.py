@@ -17,7 +17,7 @@ from reason.cli import main
 from reason.policies.fake import FakePolicy, FakeScorer
 from reason.run import solve
 from reason.search import best_of_n
-from reason.search.table import write
+from reason.search.table import STOP, write
 from reason.types import Cost, Finish, Outcome, Problem, UsageError
 
 
@@ -249,14 +249,18 @@ def test_an_interrupted_total_starts_anew(
 
 
 def test_an_arm_that_costs_nothing_is_bought():
-    table = tuned.table()
-    free = [
-        tuple(
-            replace(stage, arms=tuple(replace(arm, tokens=(0.0,) * len(arm.tokens)) for arm in stage.arms))
-            for stage in ladder
+    def free(arm):
+        return (
+            arm
+            if arm.strategy == STOP
+            else replace(arm, accuracy=(1.0,) * len(arm.tokens), tokens=(0.0,) * len(arm.tokens))
         )
+
+    table = tuned.table()
+    ladders = tuple(
+        tuple(stage if stage.look is None else replace(stage, arms=tuple(map(free, stage.arms))) for stage in ladder)
         for ladder in table.ladders
-    ]
-    outcomes = allocate(tuned.mixed(6), 3000, table=replace(table, ladders=tuple(free)))
+    )
+    outcomes = allocate(tuned.mixed(6), 3000, table=replace(table, ladders=ladders))
     assert spent(outcomes) <= 3000
-    assert any(outcome.answer is not None for outcome in outcomes)
+    assert all(len(outcome.candidates) > 1 for outcome in outcomes)
