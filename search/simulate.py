@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from reason.answers import answer_of, vote
+from reason.answers.keys import key
 from reason.search.arrays import NONE
 from reason.search.children import Child, attach, judge_children, scored
 from reason.search.pool import Pool
@@ -70,6 +71,8 @@ class State:
         pool: The solutions found.
         known: Every judgement, by text and finish.
         tally: How often each answer was found; for agreement.
+        named: The answer in the tally by its normal form.
+        answers: Answers found, equal ones included.
         simulations: Simulations done.
         cut: Whether the run's budget ended a step.
         check_at: After how many simulations it can next be decided.
@@ -81,6 +84,8 @@ class State:
     pool: Pool = field(default_factory=Pool)
     known: dict[tuple[str, Finish], Score] = field(default_factory=dict)
     tally: dict[str, int] = field(default_factory=dict)
+    named: dict[Hashable, str] = field(default_factory=dict)
+    answers: int = 0
     simulations: int = 0
     cut: bool = False
     check_at: int = 0
@@ -167,12 +172,26 @@ def _agreement(state: State, path: Path) -> float:
     own = answer_of(path.text)
     if not own:
         return math.nan
+    form = key(own)
+    first = state.named.get(form)
+    if first is None:
+        first, count = _first_like(state, own, form)
+    else:
+        count = state.tally[first]
+    state.tally[first] = state.tally.get(first, 0) + 1
+    state.answers += 1
+    return (count + 1) / state.answers
+
+
+def _first_like(state: State, own: str, form: Hashable) -> tuple[str, float]:
+    """The answer in the tally that equals this one, or itself, and how often it was found."""
     known = list(state.tally)
     equals = vote([own, *known], [0.0, *(float(state.tally[answer]) for answer in known)])
     group = next(group for group in equals if 0 in group.members)
     first = known[group.members[1] - 1] if len(group.members) > 1 else own
-    state.tally[first] = state.tally.get(first, 0) + 1
-    return (group.weight + 1) / sum(state.tally.values())
+    if len(group.members) < 3:
+        state.named[form] = first
+    return first, group.weight
 
 
 def _combine(settings: Settings, value: float, rolled: float) -> float:

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from recording import optimum, recorder
 
 from reason.policies.fake import FakePolicy, FakeScorer, correct_lines, fake_problems
-from reason.search import ab_mcts, mcts
+from reason.search import ab_mcts, mcts, simulate
 from reason.search.mcts import FINALS, VALUES
+from reason.search.spending import Spending
 from reason.search.tree import Tree
 from reason.search.units import SENTENCE_ENDS, UNITS
 from reason.search.visits import most_visited, visit_shares
-from reason.types import Finish, Problem, Step, UsageError
+from reason.types import Finish, Path, Problem, Step, UsageError
 
 GOLDEN = File(__file__).parent / "golden" / "mcts.json"
 
@@ -359,3 +360,17 @@ def test_bad_arguments():
         mcts(rule="ucb")
     with pytest.raises(UsageError, match="span=0: must be an integer of at least 1"):
         mcts(unit="span", span=0)
+
+
+def test_agreement_compares_only_answers_of_a_new_form(monkeypatch):
+    compared = list[int]()
+    plain = simulate.vote
+    monkeypatch.setattr(simulate, "vote", lambda *given: compared.append(len(given[0])) or plain(*given))
+    answers = ["7", "8", "7.0", "$7$", "x + 1", "8", "1 + x", "7"] * 3
+    state = simulate.State(Tree(Problem("p", "q")), None, Spending(1))
+    for index, answer in enumerate(answers):
+        path = Path(Problem("p", "q"), (Step(f"Answer: {answer}", finish=Finish.STOP),))
+        groups = plain(answers[: index + 1])
+        share = next(len(group.members) for group in groups if index in group.members) / (index + 1)
+        assert simulate._agreement(state, path) == share
+    assert len(compared) <= 5
