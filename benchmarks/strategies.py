@@ -135,11 +135,11 @@ def draw(curves: dict[str, list[tuple[float, float, float, float]]], title: str,
     """Accuracy against generated tokens per problem; each point is (tokens, accuracy, low, high)."""
     style = {"svg.fonttype": "none", "svg.hashsalt": "reason", "font.size": 11, "font.family": "sans-serif"}
     with pyplot.rc_context(style):
-        figure, axes = pyplot.subplots(figsize=(8.4, 5.2), layout="constrained")
+        figure, axes = pyplot.subplots(figsize=(9.2, 5.0), layout="constrained")
         for marker, (name, points) in zip("osD^vPXdh<>", curves.items(), strict=False):
             tokens, accuracy, low, high = zip(*sorted(points), strict=True)
             (line,) = axes.plot(tokens, accuracy, marker=marker, markersize=6, linewidth=1.8, label=name)
-            axes.fill_between(tokens, low, high, color=line.get_color(), alpha=0.08, linewidth=0)
+            axes.vlines(tokens, low, high, color=line.get_color(), alpha=0.35, linewidth=1.2)
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(lambda tokens, _: f"{tokens:,.0f}")
         axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
@@ -147,7 +147,7 @@ def draw(curves: dict[str, list[tuple[float, float, float, float]]], title: str,
         axes.set_title(title, loc="left", fontsize=11)
         axes.grid(visible=True, color="#dddddd", linewidth=0.8)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, loc="lower right")
+        figure.legend(frameon=False, loc="outside right upper")
         figure.savefig(file, metadata={"Date": None, "Creator": None}, facecolor="white")
         pyplot.close(figure)
 
