@@ -144,7 +144,7 @@ def _run(state: _State) -> SearchRun:
             _queue_children(state, node, family)
             back_up(state.tree, node, family)
             _return(state, node)
-    leaves = [Entry(node, _leaf(state, node)) for node in state.paths if node and not state.tree.samples[node]]
+    leaves = [Entry(node, _leaf(state, node)) for node in state.paths if node and _last(state.tree, node)]
     return ending(state.tree.problem, state.tree, state.pool, settings.select, leaves=leaves, cut=state.cut)
 
 
@@ -221,6 +221,13 @@ def _push(state: _State, node: int, expected: float, own: float) -> None:
 
 def _leaf(state: _State, node: int) -> Child:
     return Child(state.paths[node], value=state.tree.value[node])
+
+
+def _last(tree: Tree, node: int) -> bool:
+    """Whether nothing was sampled at the node, or nothing but failures."""
+    below = [tree.steps[child] for child in tree.children(node)]
+    failed = all(step is not None and step.finish in (Finish.ERROR, Finish.CANCELLED) for step in below)
+    return failed or not tree.samples[node]
 
 
 def _finish_best(state: _State) -> Generator[Work, Results, bool]:

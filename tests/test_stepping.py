@@ -31,7 +31,7 @@ class Even:
         return [Score(0.5, (0.5,) * len(path.steps)) for path in paths]
 
 
-@pytest.mark.parametrize("name", ["beam", "dvts", "lookahead", "particles", "particle_gibbs"])
+@pytest.mark.parametrize("name", ["beam", "dvts", "lookahead", "particles", "particle_gibbs", "best_first"])
 def test_where_every_step_of_a_level_fails_the_answer_is_read_from_the_steps_before(name):
     [outcome] = solve([PROBLEM], policy=Failing(), scorer=Even(), search=STRATEGIES[name](8))
     assert (outcome.answer, outcome.stopped) == ("7", "done")
