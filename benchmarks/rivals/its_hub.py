@@ -11,8 +11,8 @@ particles.
 What the columns count, from the server: requests; continuations asked for, and how many of them came back empty because
 the solution had already ended; generated tokens; tokens that passed through the scorer. `unique` is the mean number of
 different solutions among those that a problem's result holds. Accuracy comes with its 95 % bootstrap interval, and the
-difference is paired. Ratios are the rival's over ours: above 1 is in our favour. Thrifty beam search does not spend on
-unsure steps what it saved on sure ones. Prints tables and, last, one JSON line.
+difference is paired. Ratios are the rival's over ours: above 1 is in our favour. Thrifty beam search keeps two
+paths and samples less where a step is likely known (`novelty`). Prints tables and, last, one JSON line.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ OURS: dict[str, Callable[[int], Strategy]] = {
     "self_consistency": reason.self_consistency,
     "best_of_n": reason.best_of_n,
     "beam": lambda n: reason.beam(n, max(n // 4, 1)),
-    "beam, thrifty": lambda n: reason.beam(n, max(n // 4, 1), refill=False, novelty=0.2),
+    "beam, thrifty": lambda n: reason.beam(n, max(n // 2, 1), novelty=0.2),
     "particles": lambda n: reason.search.STRATEGIES["particles"](n),
 }
 WAYS = ("infer", "gather")
