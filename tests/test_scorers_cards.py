@@ -175,7 +175,7 @@ def test_every_format_is_known_by_its_prefix() -> None:
         ("meta-llama/Llama-3.1-8B-Instruct", None),
         ("Qwen/Qwen2.5-0.5B", None),
         ("/data/rlhflow-prm/plain-model", None),
-        ("math-shepherd/work/base/", None),
+        ("math-shepherd/models/base/", None),
         ("./runs/math-shepherd-7b/", "math-shepherd"),
         ("/models/RLHFlow/Llama3.1-8B-PRM-Mistral-Data", "rlhflow"),
         ("Qwen/Qwen2.5-0.5B@math-shepherd", None),
