@@ -30,7 +30,8 @@ from rich.console import Console
 import reason
 from reason.evals.curve import curve_of, shown_k
 from reason.evals.metrics import bootstrap_ci, paired_bootstrap
-from reason.evals.run import Record, evaluate
+from reason.evals.record import Record
+from reason.evals.run import evaluate
 from reason.evals.tasks import load as load_task
 from reason.resolve import default_sampling, find_scorer, find_strategy
 from reason.search.strategy import COMPARE, SCORER

@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from reason.evals.command import version_of
+from reason.evals.record import UNDECIDED
 from reason.evals.reliability import Effect, Labelled, accuracy_effects, draw, error_effects, ranking
-from reason.evals.run import UNDECIDED, fingerprint
+from reason.evals.run import fingerprint
 from reason.evals.tasks import Task
 from reason.resolve import VERIFIER, default_sampling, find_policy, find_scorer, has_check
 from reason.run import solve

@@ -14,7 +14,9 @@ from rich.table import Table
 
 from reason.budget import Budget
 from reason.evals.curve import curve_of, shown_k
-from reason.evals.run import Record, Results, evaluate, fingerprint, summarize
+from reason.evals.record import Record, summarize
+from reason.evals.results import Results
+from reason.evals.run import evaluate, fingerprint
 from reason.evals.tasks import Task
 from reason.evals.within import check_total, evaluate_within
 from reason.resolve import Setup

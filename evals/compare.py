@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reason.evals.metrics import paired_bootstrap
-from reason.evals.run import Grader, Record, evaluate, record_of, summarize
+from reason.evals.record import Grader, Record, record_of, summarize
+from reason.evals.run import evaluate
 from reason.search import STRATEGIES
 from reason.search.select import candidate, conclude, judge_unique
 from reason.types import Cost, Outcome, Policy, Problem, Sampling, Scorer
@@ -42,7 +43,7 @@ class Line:
     records: tuple[Record, ...]
 
     def summary(self) -> dict[str, Any]:
-        """See `reason.evals.run.summarize`."""
+        """See `reason.evals.record.summarize`."""
         return {"strategy": self.strategy, **summarize(self.records)}
 
 

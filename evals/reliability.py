@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reason.evals.metrics import auc, bootstrap_ci, paired_bootstrap
-from reason.evals.run import Grader
+from reason.evals.record import Grader
 from reason.scorers.calibration import Bin, Calibration, brier, expected_calibration_error, known_pairs, reliability
 from reason.search.select import conclude
 from reason.types import MissingExtraError, Outcome, UsageError

@@ -18,7 +18,9 @@ from typing import Any
 from reason.answers import Grade, vote
 from reason.budget import path_tokens
 from reason.evals.calibrate import Case, Run, Settings
-from reason.evals.run import UNDECIDED, does_not_fit, read_lines, write_whole
+from reason.evals.record import UNDECIDED
+from reason.evals.results import read_lines, write_whole
+from reason.evals.run import does_not_fit
 from reason.evals.tasks import Task
 from reason.run import solve
 from reason.search import STRATEGIES, Strategy

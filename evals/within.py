@@ -12,7 +12,9 @@ from typing import Any
 
 from reason.allocate import solve_within
 from reason.budget import Budget
-from reason.evals.run import Grader, Record, Results, does_not_fit, record_of
+from reason.evals.record import Grader, Record, record_of
+from reason.evals.results import Results
+from reason.evals.run import does_not_fit
 from reason.progress import Report
 from reason.search.table import Table
 from reason.types import Failure, Outcome, Policy, Problem, Sampling, Scorer, UsageError

@@ -12,7 +12,9 @@ import pytest
 from reason.budget import Budget
 from reason.cli import main
 from reason.evals.curve import curve_of, sampled, shown_k
-from reason.evals.run import Record, Results, evaluate, record_of
+from reason.evals.record import Record, record_of
+from reason.evals.results import Results
+from reason.evals.run import evaluate
 from reason.policies.fake import FakePolicy, FakeScorer, fake_problems
 from reason.run import solve
 from reason.search import STRATEGIES, adaptive_consistency, beam, best_of_n, self_consistency

@@ -11,7 +11,9 @@ import pytest
 
 from reason.answers import Grade, Verdict
 from reason.budget import Budget
-from reason.evals.run import FAILED, Record, Results, evaluate, fingerprint, summarize, write_whole
+from reason.evals.record import FAILED, Record, summarize
+from reason.evals.results import Results, write_whole
+from reason.evals.run import evaluate, fingerprint
 from reason.policies.fake import FakePolicy, FakeScorer, fake_problems
 from reason.search import beam, best_of_n, cot, self_consistency
 from reason.types import Problem, Sampling, UsageError

@@ -12,10 +12,11 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 from reason.prompts import Prompt
+from reason.scorers.aggregation import aggregation
 from reason.scorers.cards import ARCHITECTURES, CARDS, Breaks, Shepherd, Tagged, Turns, card_named, card_prompt
 from reason.scorers.heads import VALUE_HEAD, need_safetensors, tensor_files
 from reason.scorers.outcome import Conversation, OutcomeScorer, Pair
-from reason.scorers.process import ProcessScorer, aggregation
+from reason.scorers.process import ProcessScorer
 from reason.scorers.reader import Reader, Reads, WholeReader
 from reason.scorers.render import Format, Lines, Speller, Unrenderable
 from reason.scorers.store import READ_AT, Loaded, load_card, load_classifier, load_own, read_json

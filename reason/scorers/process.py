@@ -2,12 +2,7 @@
 
 A path is laid out by a format (`reason.scorers.render`), passed through the model incrementally
 (`reason.scorers.reader`) and read at the end of every line. The values of the lines are aggregated over each step and
-over the whole path:
-
-    last     the value after the last line (Snell et al., 2408.03314)
-    min      the worst line (Lightman et al.'s alternative; Wang et al.)
-    product  all lines right, as if independent (Lightman et al.)
-    mean     the average line
+over the whole path: last, min, product or mean (`reason.scorers.aggregation`).
 
 A path that grew by one step costs the tokens of that step. A search that extends to the end in one go gives paths of
 one step with many lines; `Score.parts` has the value of each line.
@@ -15,20 +10,14 @@ one step with many lines; `Score.parts` has the value of each line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from reason.scorers.aggregation import aggregation
 from reason.scorers.reader import Reads
 from reason.scorers.render import Format, Values, judge_paths
-from reason.types import Path, Score, UsageError
-
-AGGREGATIONS: Mapping[str, Callable[[Values], float]] = {
-    "last": lambda values: float(values[-1]),
-    "min": lambda values: float(values.min()),
-    "product": lambda values: float(values.prod()),
-    "mean": lambda values: float(values.mean()),
-}
+from reason.types import Path, Score
 
 
 class ProcessScorer:
@@ -70,14 +59,3 @@ class ProcessScorer:
             steps.append(self._aggregate(part) if len(part) else steps[-1] if steps else found[0])
         parts = np.concatenate(values)
         return Score(self._aggregate(parts), tuple(steps), tokens, parts=tuple(parts.tolist()))
-
-
-def aggregation(name: str) -> Callable[[Values], float]:
-    """The function of that name: line values [lines] -> one value.
-
-    Raises:
-        UsageError: There is none.
-    """
-    if name not in AGGREGATIONS:
-        raise UsageError(f"there is no aggregation {name!r}; choose one of {', '.join(AGGREGATIONS)}")
-    return AGGREGATIONS[name]
