@@ -200,3 +200,29 @@ def _read_file(text: str, kind: Any) -> Any:
 
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def revived(build: Callable[..., Any], values: Mapping[str, Any], *, skip: int = 1) -> dict[str, Any]:
+    """The keyword arguments that `recorded` made JSON of.
+
+    Args:
+        build: The builder whose annotations say what they are.
+        values: What was recorded.
+        skip: How many first parameters of the builder are no options.
+
+    Raises:
+        UsageError: The builder has no such option.
+    """
+    known = options_of(build, skip)
+    if unknown := sorted(set(values) - set(known)):
+        raise UsageError(f"the recorded option {unknown[0]} is none of {', '.join(known) or 'none'}: record it anew")
+    return {key: _revived(value, _members(known[key].kind)) for key, value in values.items()}
+
+
+def _revived(value: Any, kinds: Sequence[Any]) -> Any:
+    if isinstance(value, Mapping):
+        held = next(kind for kind in kinds if dataclasses.is_dataclass(kind) and isinstance(kind, type))
+        return held(**{key: _tuples(item) for key, item in value.items()})
+    if isinstance(value, str) and float in kinds and str not in kinds:
+        return float(value)
+    return _tuples(value)

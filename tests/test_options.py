@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pytest
 
 from reason.listing import FORMS, scorers, strategies
-from reason.options import options_of, read_options, recorded, shown
+from reason.options import options_of, read_options, recorded, revived, shown
 from reason.scorers import load
 from reason.scorers.load import BUNDLED, FORMATS, RULES
 from reason.search import STRATEGIES
@@ -68,7 +68,8 @@ def test_values_are_read_by_their_types(given: str, expected: object) -> None:
     assert values == {given.partition("=")[0]: expected}
     assert type(next(iter(values.values()))) is type(expected)
     assert build(3, **values)["n"] == 3
-    json.dumps(recorded(values), allow_nan=False)
+    text = json.dumps(recorded(values), allow_nan=False)
+    assert revived(build, json.loads(text)) == values
 
 
 def test_a_dataclass_is_a_json_file(tmp_path: Path) -> None:
@@ -77,6 +78,9 @@ def test_a_dataclass_is_a_json_file(tmp_path: Path) -> None:
     values = read_options("mine", build, [f"words={file}"])
     assert values == {"words": Words("Why?", ("b", "c"))}
     assert recorded(values) == {"words": {"ask": "Why?", "marks": ["b", "c"]}}
+    assert revived(build, recorded(values)) == values
+    with pytest.raises(UsageError, match="the recorded option wards is none of branch, share"):
+        revived(build, {"wards": 1})
     file.write_text('{"answer": 1}')
     for wrong in (file, tmp_path / "missing.json"):
         with pytest.raises(UsageError, match=r"words must be a JSON file with some of ask, marks"):
