@@ -1,7 +1,8 @@
 r"""Answers: finding them in text, comparing them, voting over them.
 
-    from reason.answers import equal, extract, vote
+    from reason.answers import equal, extract, grade, vote
 
+    grade("54", "48 + 6 = 54\nAnswer: 54").correct     # True
     extract("48 + 6 = 54\nAnswer: 54").answer          # '54'
     equal(r"\frac{1}{2}", "0.5").correct               # True, by the exact tier
     equal(r"\tan^2 x + 1", r"\sec^2 x").tier           # 'symbolic'
@@ -15,6 +16,7 @@ never reaches `eval`, `sympify` or `parse_expr`.
 
 from reason.answers.equality import equal
 from reason.answers.extract import Extracted, answer_of, extract
+from reason.answers.grading import Graded, gold_answer, grade
 from reason.answers.symbolic import Pool
 from reason.answers.verdict import DEFAULT_RULES, Grade, Rules, Verdict
 from reason.answers.vote import Group, vote
@@ -23,6 +25,7 @@ __all__ = [
     "DEFAULT_RULES",
     "Extracted",
     "Grade",
+    "Graded",
     "Group",
     "Pool",
     "Rules",
@@ -30,5 +33,7 @@ __all__ = [
     "answer_of",
     "equal",
     "extract",
+    "gold_answer",
+    "grade",
     "vote",
 ]

@@ -59,7 +59,7 @@ def same(gold: str, pred: str, *, rules: Rules = DEFAULT_RULES, decide: Decide =
     Raises:
         Limit: One of them is too large to compare.
     """
-    if INTEGER.match(gold) and INTEGER.match(pred):
+    if INTEGER.match(gold) and INTEGER.match(pred) and not rules.tolerance:
         return int(gold) == int(pred)
     if identical(gold, pred, rules):
         return True
@@ -207,6 +207,8 @@ class Matcher:
         names = [{item.name for item in side if isinstance(item, Assign)} for side in (left, right)]
         if sorted(map(len, names))[0] == 0 and sorted(map(len, names))[1] > 1:
             return self.in_order(left, right)
+        if self.rules.ordered and kinds == {"list"} and not (names[0] and names[1]):
+            return self.in_order(left, right)
         return self.in_any_order(left, right)
 
     def assigned(self, gold: Form, pred: Form) -> bool | None:
@@ -261,6 +263,8 @@ class Matcher:
             return self.values(gold, pred) if self.rules.percent_is_unit else False
         if gold.unit and pred.unit and gold.unit != pred.unit:
             return False
+        if self.rules.units_required and gold.unit and not pred.unit:
+            return False
         found = self.values(gold, pred)
         if not found and bool(gold.unit) != bool(pred.unit) and len(gold.unit + pred.unit) == 1:
             with_symbol = [
@@ -272,6 +276,8 @@ class Matcher:
     def values(self, gold: Quantity, pred: Quantity) -> bool | None:
         if algebra.equal_ratios(gold.ratio, pred.ratio) or self.rounded(gold, pred) or self.rounded(pred, gold):
             return True
+        if self.rules.tolerance and self.near(gold, pred):
+            return True
         if isinstance(gold.node, parse.Sym) and isinstance(pred.node, parse.Sym):
             left, right = gold.node.name, pred.node.name
             return (
@@ -282,6 +288,15 @@ class Matcher:
         if differ(gold.node, pred.node):
             return False
         return self.decide(gold.source, pred.source)
+
+    def near(self, gold: Quantity, pred: Quantity) -> bool:
+        """Whether two numbers differ by no more than the rules' share of the gold one."""
+        truth, value = (_number(quantity) for quantity in (gold, pred))
+        return (
+            truth is not None
+            and value is not None
+            and abs(truth - value) <= abs(truth) * Fraction(str(self.rules.tolerance))
+        )
 
     def rounded(self, exact: Quantity, decimal: Quantity) -> bool:
         """Whether `decimal` is a written decimal that rounds `exact`, which is not one, to enough places."""
@@ -301,6 +316,11 @@ class Matcher:
         short = abs(truth) - abs(value)
         cut = 0 <= short < unit and (truth < 0) == (value < 0)
         return cut or abs(truth - value) <= unit / 2 + abs(truth) / 2**51 * (not exact.ratio.rational)
+
+
+def _number(quantity: Quantity) -> Fraction | None:
+    value = quantity.ratio.rational
+    return _constant(quantity.node) if value is None else value
 
 
 def _constant(node: parse.Node) -> Fraction | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reason.types import UsageError
+
 
 class Grade(StrEnum):
     """The outcome of comparing a prediction with a gold answer."""
@@ -58,11 +60,26 @@ class Rules:
         percent_is_unit: Read a predicted `20\\%` as 20 as well (for questions that ask "what percent").
         decimals: A decimal equals an exact value it rounds when it has at least this many places and digits.
         case_sensitive: Tell text apart by case.
+        tolerance: Numbers may differ by this share of the gold one, such as 0.01; 0 asks for equality.
+        ordered: A bare list must be in the gold answer's order; sets in braces stay without one.
+        units_required: Where the gold answer has a unit, the prediction must have it too.
+
+    Raises:
+        UsageError: A value that no comparison can follow.
     """
 
     percent_is_unit: bool = False
     decimals: int = 6
     case_sensitive: bool = False
+    tolerance: float = 0.0
+    ordered: bool = False
+    units_required: bool = False
+
+    def __post_init__(self) -> None:
+        if self.decimals < 0:
+            raise UsageError(f"decimals is {self.decimals}: pass 0 or more places.")
+        if not 0 <= self.tolerance < 1:
+            raise UsageError(f"tolerance is {self.tolerance}: pass a share from 0 to below 1, such as 0.01.")
 
 
 DEFAULT_RULES = Rules()
