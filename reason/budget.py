@@ -6,8 +6,8 @@ it may, so generated tokens, FLOPs and scorer tokens never pass their limits. Re
 ones before them leave over; the last that still fits in part is cut. These waves depend on token counts alone, so what
 a budget admits does not depend on concurrency or timing (seconds, of course, do).
 
-FLOPs are 2 per parameter and token (Kaplan et al. 2020): the policy's for generated and prefilled tokens, the scorer's
-for scored ones. The worst case of a prefill is `policy.prompt_tokens(problem)`, that of a judgement
+FLOPs are 2 per parameter and token (Kaplan et al. 2020): the policy's for prefilled tokens and for generated ones that
+were not computed together with another copy's (`Step.shared`), the scorer's for scored ones. The worst case of a prefill is `policy.prompt_tokens(problem)`, that of a judgement
 `scorer.count_tokens(path)` and of a comparison `scorer.count_pair_tokens(first, second)`, all optional; without them it
 is the text's length in bytes (a comparison: two judgements), and nothing for a scorer whose `parameters` are 0. Text
 without token ids, of such backends or forced by a search, is counted by the policy's `count_tokens(text)` or, without
@@ -90,17 +90,28 @@ class Meter:
 
     Attributes:
         budget: The limits.
-        generated, prefilled, scored: Tokens so far.
+        generated, shared, prefilled, scored: Tokens so far.
         hit: Whether a limit has taken effect.
         deadline: `time.monotonic` at which the seconds end, or None.
     """
 
-    __slots__ = ("_limited", "_rates", "_started", "budget", "deadline", "generated", "hit", "prefilled", "scored")
+    __slots__ = (
+        "_limited",
+        "_rates",
+        "_started",
+        "budget",
+        "deadline",
+        "generated",
+        "hit",
+        "prefilled",
+        "scored",
+        "shared",
+    )
 
     def __init__(self, budget: Budget, rates: Rates) -> None:
         self.budget, self._rates = budget, rates
         self._limited = budget != Budget()
-        self.generated = self.prefilled = self.scored = 0
+        self.generated = self.shared = self.prefilled = self.scored = 0
         self.hit = False
         self._started = time.monotonic()
         self.deadline = None if budget.seconds is None else self._started + budget.seconds
@@ -113,7 +124,8 @@ class Meter:
     @property
     def flops(self) -> float:
         """FLOPs so far."""
-        return self._rates.policy * (self.generated + self.prefilled) + self._rates.scorer * self.scored
+        computed = self.generated - self.shared + self.prefilled
+        return self._rates.policy * computed + self._rates.scorer * self.scored
 
     def seconds_left(self) -> float | None:
         """Seconds until the deadline, 0 after it; None without one."""
@@ -169,6 +181,7 @@ class Meter:
         """Account for a step; returns its generated tokens."""
         tokens = len(step.token_ids) or (self._rates.count(step.text) if step.text else 0)
         self.generated += tokens
+        self.shared += step.shared
         self.prefilled += step.prefilled
         if step.finish is Finish.BUDGET:
             self.hit = True
@@ -181,7 +194,8 @@ class Meter:
 
     def cost(self) -> Cost:
         """All that was spent so far."""
-        return Cost(self.generated, self.prefilled, self.scored, self.flops, time.monotonic() - self._started)
+        seconds = time.monotonic() - self._started
+        return Cost(self.generated, self.prefilled, self.scored, self.flops, seconds, self.shared)
 
 
 def _left(limit: float | None, spent: float) -> float:

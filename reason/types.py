@@ -72,6 +72,8 @@ class Step:
             its place, in nats; empty unless asked for.
         tail: How many of the last tokens are no part of `text`: the end-of-sequence token, or those of a stop string (a
             token in which the stop string begins after some kept text is part of the text).
+        shared: How many of the tokens the backend computed for another copy of the path, which had drawn the same ones
+            so far; no part of what steps are compared by.
     """
 
     text: str
@@ -82,6 +84,7 @@ class Step:
     error: str | None = None
     confidences: tuple[float, ...] = ()
     tail: int = 0
+    shared: int = field(default=0, compare=False)
 
     @property
     def logprob(self) -> float:
@@ -222,13 +225,21 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a result was paid with. Costs add."""
+    """What a result was paid with. Costs add.
+
+    Attributes:
+        generated_tokens: Tokens sampled, `shared_tokens` of which one pass of the model gave to several copies of a path.
+        prefilled_tokens, scored_tokens: Tokens of prompts and prefixes, and through the scorer, that had to be computed.
+        flops: Of policy and scorer.
+        seconds: Wall-clock time.
+    """
 
     generated_tokens: int = 0
     prefilled_tokens: int = 0
     scored_tokens: int = 0
     flops: float = 0.0
     seconds: float = 0.0
+    shared_tokens: int = 0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -237,6 +248,7 @@ class Cost:
             self.scored_tokens + other.scored_tokens,
             self.flops + other.flops,
             self.seconds + other.seconds,
+            self.shared_tokens + other.shared_tokens,
         )
 
 

@@ -75,7 +75,7 @@ def test_draws_follow_the_distribution(settings_: dict[str, float]) -> None:
     logits = torch.tensor([0.3, 2.0, -1.0, 1.2, -torch.inf, 0.0]).expand(20000, -1)
     setting = filters(20000, **settings_)  # type: ignore[arg-type]
     uniform = torch.from_numpy(uniforms(np.arange(20000, dtype=np.uint64), np.zeros(20000, dtype=np.int64)))
-    tokens, logprobs = draw(logits, setting, uniform)
+    tokens, logprobs = (drawn[:, 0] for drawn in draw(logits, setting, uniform[:, None]))
     tempered = logits[:1] / setting.temperature[:1, None]
     kept = keep(tempered, Filters(*(f[:1] for f in (setting.temperature, setting.top_k, setting.top_p, setting.min_p))))
     expected = torch.where(kept, tempered, -torch.inf).softmax(-1)[0]
@@ -96,17 +96,19 @@ def test_rows_of_every_kind_mix_and_chunks_change_nothing(monkeypatch: pytest.Mo
     mixed = Filters(
         *(torch.cat(parts) for parts in zip(*((k.temperature, k.top_k, k.top_p, k.min_p) for k in kinds), strict=True))
     )
-    uniform = torch.rand(64, generator=torch.Generator().manual_seed(2))
+    uniform = torch.rand((64, 3), generator=torch.Generator().manual_seed(2))
     tokens, _ = draw(logits, mixed, uniform)
     for index, kind in enumerate(kinds):
         rows = slice(16 * index, 16 * index + 16)
         assert torch.equal(draw(logits[rows], kind, uniform[rows])[0], tokens[rows])
-    assert torch.equal(tokens[:16], logits[:16].argmax(-1))
+    assert torch.equal(tokens[:16], logits[:16].argmax(-1, keepdim=True).expand(-1, 3))
+    for one in range(3):
+        assert torch.equal(draw(logits, mixed, uniform[:, one : one + 1])[0], tokens[:, one : one + 1])
     monkeypatch.setattr("reason.policies.sampling._CHUNK_ELEMENTS", 350)
     assert torch.equal(draw(logits, mixed, uniform)[0], tokens)
 
 
 def test_the_largest_number_still_gives_a_possible_token() -> None:
     logits = torch.tensor([[0.0, 1.0, -torch.inf], [5.0, -torch.inf, -torch.inf]])
-    tokens, _ = draw(logits, filters(2), torch.full((2,), 1 - 2.0**-24))
-    assert tokens.tolist() == [1, 0]
+    tokens, _ = draw(logits, filters(2), torch.full((2, 1), 1 - 2.0**-24))
+    assert tokens.tolist() == [[1], [0]]

@@ -28,12 +28,12 @@ PINNED = {
 
 FIELDS = {
     "Problem": "id question answer meta",
-    "Step": "text token_ids logprobs finish prefilled error confidences tail",
+    "Step": "text token_ids logprobs finish prefilled error confidences tail shared",
     "Path": "problem steps seed",
     "Score": "value steps tokens explanation error parts",
     "Sampling": "temperature top_p top_k min_p max_tokens max_step_tokens stop step_end until confidence",
     "Budget": "tokens scorer_tokens flops seconds",
-    "Cost": "generated_tokens prefilled_tokens scored_tokens flops seconds",
+    "Cost": "generated_tokens prefilled_tokens scored_tokens flops seconds shared_tokens",
     "Candidate": "path answer score weight steps",
     "Failure": "where message attempts",
     "Outcome": "problem answer path confidence candidates tree cost stopped failures",

@@ -1,4 +1,4 @@
-"""One decoding step of a running batch: every row gets one token.
+"""One decoding step of a running batch: one token is fed to every row (each stands for all that share its lane).
 
 A row's keys and values lie in two parts: those of its prompt (all but the last token), one copy for all rows with
 that prompt, and its own continuation. Attention runs over each part (the prompt's with all rows of the group against
@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from reason.policies.attention import Rules, plain_masks, running
+from reason.policies.lanes import ranks
 from reason.policies.pools import Index, Pool
 
 _MASKED = -1e30
@@ -49,8 +50,7 @@ def layout(group: Index, prefix: Index) -> Layout:
     width = _bulk_width(count)
     order = np.argsort(group, kind="stable")
     first = np.concatenate([[0], np.cumsum(count)[:-1]])
-    rank = np.empty(len(group), dtype=np.int64)
-    rank[order] = np.arange(len(group)) - first[group[order]]
+    rank = ranks(group, len(prefix))
     members = np.zeros((len(prefix), width), dtype=np.int64)
     bulk = np.flatnonzero(rank < width)
     members[group[bulk], rank[bulk]] = bulk

@@ -2,7 +2,8 @@
 
 A step admits waiting rows as far as memory allows (computing what is missing of their prefixes, all at once), feeds
 one token per row, draws the next, and takes out the rows that ended. A row that stopped at a step boundary leaves its
-keys and values in the prefix cache, so extending it later computes nothing again. When the pool cannot grow, the
+keys and values in the prefix cache, so extending it later computes nothing again. Rows that have drawn the same tokens
+so far are computed as one (`reason.policies.lanes`). When the pool cannot grow, the
 youngest rows go back to the queue with what they have; when torch runs out of memory, half of the rows do. Draws
 depend on a row's own seed and position only, so neither changes a result.
 """
@@ -18,12 +19,13 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from reason.policies.decode import DecodePlan, Layout, decode, layout
+from reason.policies.lanes import leads, part, ranks
 from reason.policies.memory import GIB, token_bytes
 from reason.policies.pools import Index, Pool, leaving
 from reason.policies.prefix import Held, PrefixModel
 from reason.policies.rows import Row, Table
 from reason.policies.sampling import Filters, confidences, draw, uniforms
-from reason.policies.vocabulary import Ends, Vocabulary, ending
+from reason.policies.vocabulary import Ends, Vocabulary
 from reason.types import Finish, Step, UsageError
 
 _HEADROOM = 32
@@ -40,6 +42,7 @@ class Engine:
         max_rows: Most rows decoded at once. Running out of memory halves it; after `_CALM_STEPS` steps that went well
             it doubles again, and if that was too much, the next time after twice as many.
         plain: See `PrefixModel`.
+        merge: Whether rows may share a lane.
 
     Attributes:
         waiting: Rows to be admitted; append to it.
@@ -54,8 +57,9 @@ class Engine:
         memory_gib: float,
         max_rows: int,
         plain: bool | None = None,
+        merge: bool = True,
     ) -> None:
-        self.model, self.vocabulary, self.max_rows = model, vocabulary, max_rows
+        self.model, self.vocabulary, self.max_rows, self._merge = model, vocabulary, max_rows, merge
         self._allowed, self._calm, self._patience, self._raised = max_rows, 0, _CALM_STEPS, False
         budget = int(memory_gib * GIB)
         self.prefixes = PrefixModel(model, max_bytes=budget // 3, plain=plain)
@@ -65,6 +69,7 @@ class Engine:
         self._shared = Pool(shapes, dtype=model.dtype, device=model.device)
         self.waiting: deque[Row] = deque()
         self.table = Table()
+        self._lanes = 0
         self._groups: dict[int, int] = {}
         self._group_length = np.zeros(0, dtype=np.int64)
         self._ends: list[Ends] = []
@@ -129,11 +134,11 @@ class Engine:
 
     def _join(self, batch: Sequence[Row]) -> int:
         """Take rows of `batch`, from the first on, into the running batch; returns how many fitted."""
-        places: dict[tuple[int, tuple[int, ...], tuple[int, ...]], int] = {}
+        places: dict[object, int] = {}
         distinct: list[NDArray[np.int64]] = []
         which = []
         for row in batch:
-            key = (row.key, row.before, tuple(row.tokens))
+            key = row.state
             if key not in places:
                 places[key] = len(distinct)
                 distinct.append(row.sequence())
@@ -180,23 +185,26 @@ class Engine:
         return self._own.fit(rows, cap, used=used, bound=bound, wish=(many, final))
 
     def _place(self, rows: Sequence[Row], held: Sequence[Held]) -> None:
-        charged: set[int] = set()
-        slots, to_row, to_token = [], [], []
-        for at, (row, holding) in enumerate(zip(rows, held, strict=True), start=len(self.table)):
+        lanes: dict[int, int] = {}
+        slots, to_lane, to_token, lane_of = [], [], [], []
+        for row, holding in zip(rows, held, strict=True):
             shared = len(row.prompt) - 1
             self._add_group(row, holding.slots[:shared])
             own = len(holding.slots) - shared
-            if own:
-                slots.append(holding.slots[shared:])
-                to_row.append(np.full(own, at, dtype=np.int64))
-                to_token.append(np.arange(own, dtype=np.int64))
-            if id(holding) not in charged:
-                charged.add(id(holding))
+            if id(holding) not in lanes:
                 row.prefilled += holding.computed
+            if id(holding) not in lanes or not self._merge:
+                lanes[id(holding)] = self._lanes
+                self._lanes += 1
+                if own:
+                    slots.append(holding.slots[shared:])
+                    to_lane.append(np.full(own, lanes[id(holding)], dtype=np.int64))
+                    to_token.append(np.arange(own, dtype=np.int64))
+            lane_of.append(lanes[id(holding)])
         if slots:
             store = self.prefixes.store
-            self._own.load(store, np.concatenate(slots), np.concatenate(to_row), np.concatenate(to_token))
-        self.table.add(rows, [self._groups[row.key] for row in rows], [self._number(row.ends) for row in rows])
+            self._own.load(store, np.concatenate(slots), np.concatenate(to_lane), np.concatenate(to_token))
+        self.table.add(rows, [self._groups[row.key] for row in rows], lane_of, [self._number(row.ends) for row in rows])
         self._layout = None
 
     def _add_group(self, row: Row, slots: NDArray[np.int64]) -> None:
@@ -234,7 +242,7 @@ class Engine:
         order = np.argsort(self.table["serial"])[-count:]
         rows = [self.table.rows[at] for at in order.tolist()]
         for at, row in zip(order.tolist(), rows, strict=True):
-            row.tokens, row.logprobs, row.confidences = self.table.written(at)
+            row.tokens, row.logprobs, row.confidences, row.shared = self.table.written(at)
         if save:
             self._save(order)
         self.waiting.extendleft(reversed(rows))
@@ -266,25 +274,47 @@ class Engine:
             self.max_rows = max(1, min(self.max_rows, len(self.waiting)) // 2)
 
     def _advance(self) -> None:
-        table = self.table
+        table, lane = self.table, self.table["lane"]
+        lead, rank = leads(lane, self._lanes), ranks(lane, self._lanes)
         if self._layout is None:
-            self._layout = layout(table["group"], self._group_length)
-        plan = DecodePlan(self._own, self._shared, self._layout, table["length"].copy())
-        logits = decode(self.model, plan, table["token"].copy(), table["position"].copy(), plain=self.prefixes.plain)
+            self._layout = layout(table["group"][lead], self._group_length)
+        plan = DecodePlan(self._own, self._shared, self._layout, table["length"][lead])
+        logits = decode(self.model, plan, table["token"][lead], table["position"][lead], plain=self.prefixes.plain)
         device = logits.device
-        uniform = torch.from_numpy(uniforms(table.seeds, table["length"])).to(device)
-        temperature, top_k, top_p, min_p = (torch.from_numpy(values.copy()).to(device) for values in table.filters)
-        tokens, logprobs = draw(logits, Filters(temperature, top_k.long(), top_p, min_p), uniform)
+        uniform = np.zeros((self._lanes, int(rank.max()) + 1), dtype=np.float32)
+        uniform[lane, rank] = uniforms(table.seeds, table["length"])
+        temperature, top_k, top_p, min_p = (torch.from_numpy(values[lead]).to(device) for values in table.filters)
+        filters = Filters(temperature, top_k.long(), top_p, min_p)
+        tokens, logprobs = draw(logits, filters, torch.from_numpy(uniform).to(device))
         sure = None
         if table["confidence"].any():
-            sure = confidences(logits, torch.from_numpy(table["confidence"].copy()).to(device)).cpu().numpy()
-        table.append(tokens.cpu().numpy(), logprobs.float().cpu().numpy(), sure)
+            wanted = torch.from_numpy(table["confidence"][lead]).to(device)
+            sure = confidences(logits, wanted).cpu().numpy()[lane]
+        table.append(tokens.cpu().numpy()[lane, rank], logprobs.float().cpu().numpy()[lane, rank], rank > 0, sure)
         ended = self._watch[table["ends"], table["token"]] | (table["new"] >= table["limit"])
         self._finish(np.flatnonzero(ended))
+        self._part()
+
+    def _part(self) -> None:
+        """Give rows of a lane that drew different tokens lanes of their own."""
+        number, parents = part(self.table["lane"], self.table["token"], self._lanes)
+        if not len(parents):
+            return
+        new = self._lanes + np.arange(len(parents))
+        self._own.fill(new, parents, int(self._lengths()[parents].max()))
+        self.table.rename("lane", number)
+        self._lanes += len(parents)
+        self._layout = None
+
+    def _lengths(self) -> Index:
+        """[lanes] tokens stored after the prompt; 0 for a lane without rows."""
+        lengths = np.zeros(self._lanes, dtype=np.int64)
+        lengths[self.table["lane"]] = self.table["length"]
+        return lengths
 
     def _finish(self, candidates: Index) -> None:
         """Look at the rows whose last token may have ended them; resolve and drop those that did."""
-        found = [(at, step) for at in candidates.tolist() if (step := self._ended(at)) is not None]
+        found = [(at, step) for at in candidates.tolist() if (step := self._step(at)) is not None]
         if not found:
             return
         kept = [at for at, step in found if step.finish is Finish.STEP]
@@ -295,25 +325,8 @@ class Engine:
         for row, (_, step) in zip(rows, found, strict=True):
             row.done(step)
 
-    def _ended(self, index: int) -> Step | None:
-        row = self.table.rows[index]
-        written = self.table.written(index)
-        tokens = written[0]
-        stopped, full, tail = tokens[-1] in row.ends.eos, len(tokens) >= row.limit, 0
-        text = self.vocabulary.text(row.before, tokens)
-        end = ending(row.ends, row.earlier, text)
-        if end is not None and end[0] is Finish.STOP:
-            finish, text = end
-            tail = self.vocabulary.tail(row.before, tokens, text)
-        elif stopped:
-            finish, tail = Finish.STOP, 1
-        elif full:
-            finish = row.at_limit
-        elif end is not None:
-            finish = Finish.STEP
-        else:
-            return None
-        return row.step(written, text, finish, tail)
+    def _step(self, index: int) -> Step | None:
+        return self.table.rows[index].ended(self.table.written(index), self.vocabulary)
 
     def so_far(self, rows: Sequence[Row]) -> dict[int, Step]:
         """What those of `rows` that are not done have, as CANCELLED steps by the row's `id`."""
@@ -324,7 +337,7 @@ class Engine:
             if id(row) in at:
                 written = self.table.written(at[id(row)])
             elif id(row) in waiting:
-                written = (row.tokens, row.logprobs, row.confidences)
+                written = (row.tokens, row.logprobs, row.confidences, row.shared)
             else:
                 continue
             text = self.vocabulary.text(row.before, written[0])
@@ -347,7 +360,7 @@ class Engine:
             missing = np.arange(len(tokens) - holding.computed, len(tokens))
             for own in (True, False):
                 mine = (missing >= prefix) == own
-                at = np.full(int(mine.sum()), index if own else int(self.table["group"][index]), dtype=np.int64)
+                at = np.full(int(mine.sum()), self.table["lane" if own else "group"][index], dtype=np.int64)
                 parts[own].append((holding.slots[mine], at, missing[mine] - (prefix if own else 0)))
         if not held:
             return
@@ -358,31 +371,31 @@ class Engine:
             self.prefixes.release(holding)
 
     def _drop(self, gone: Index) -> None:
-        """Take rows out (their indices in order); the last rows move into their places."""
+        """Take rows out (their indices in order); the last rows, lanes and groups move into the places left."""
         holes, movers = leaving(len(self.table), gone)
-        if len(movers):
-            self._own.fill(holes, movers, int(self.table["length"][movers].max()))
         self.table.drop(holes, movers, len(self.table) - len(gone))
-        self._drop_groups()
         self._layout = None
+        self._lanes = int((self._close("lane", self._own, self._lengths()) >= 0).sum())
+        renamed = self._close("group", self._shared, self._group_length)
+        kept = renamed >= 0
+        self._groups = {key: int(renamed[at]) for key, at in self._groups.items() if kept[at]}
+        self._group_length[renamed[kept]] = self._group_length[kept]
+        self._group_length = self._group_length[: len(self._groups)].copy()
         if not len(self.table):
             self._ends, self._watch = [], self._watch[:0]
 
-    def _drop_groups(self) -> None:
-        count = len(self._groups)
-        gone = np.flatnonzero(np.bincount(self.table["group"], minlength=count) == 0)
-        if not len(gone):
-            return
-        holes, movers = leaving(count, gone)
-        if len(movers):
-            self._shared.fill(holes, movers, int(self._group_length[movers].max()))
+    def _close(self, column: str, pool: Pool, lengths: Index) -> Index:
+        """Close up the lanes or groups that no row has any more; returns their new numbers, -1 for those gone."""
+        count = len(lengths)
         renamed = np.arange(count)
-        renamed[movers] = holes
-        self.table.regroup(renamed)
-        left, lost = count - len(gone), set(gone.tolist())
-        self._groups = {key: int(renamed[at]) for key, at in self._groups.items() if at not in lost}
-        self._group_length[holes] = self._group_length[movers]
-        self._group_length = self._group_length[:left].copy()
+        gone = np.flatnonzero(np.bincount(self.table[column], minlength=count) == 0)
+        if len(gone):
+            holes, movers = leaving(count, gone)
+            if len(movers):
+                pool.fill(holes, movers, int(lengths[movers].max()))
+            renamed[movers], renamed[gone] = holes, -1
+            self.table.rename(column, renamed[self.table[column]])
+        return renamed
 
 
 def _out_of_memory(error: BaseException) -> bool:

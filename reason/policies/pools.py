@@ -89,6 +89,7 @@ class Pool:
             for flat, stored in zip(self.flat(layer), (store.keys[layer], store.values[layer]), strict=True):
                 stored.index_copy_(0, target, flat.index_select(0, at).view(len(slots), shape.heads, -1))
 
+    @torch.inference_mode()
     def fill(self, holes: Index, movers: Index, cap: int) -> None:
         """Copy the first `cap` tokens of rows `movers` over rows `holes`."""
         if not len(holes) or not cap:

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reason.policies.pools import Index
-from reason.policies.vocabulary import Ends
+from reason.policies.vocabulary import Ends, Vocabulary, ending
 from reason.types import Finish, Sampling, Step
 
-_FIELDS = ("token", "position", "length", "new", "limit", "group", "ends", "serial", "confidence")
+_FIELDS = ("token", "position", "length", "new", "limit", "group", "lane", "ends", "serial", "confidence", "shared")
 _FIRST_WIDTH = 64
 
-Written = tuple[list[int], list[float], list[float]]
-"""New tokens, their log-probabilities, and their confidences or none."""
+Written = tuple[list[int], list[float], list[float], int]
+"""New tokens, their log-probabilities, their confidences or none, and how many tokens were decoded for another row."""
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +33,7 @@ class Row:
         gone: Nobody waits for it any more.
         tokens, logprobs, confidences: New ones, while it is not in the batch.
         prefilled: Tokens computed to admit it.
+        shared: Of its new tokens, those decoded together with another row's.
     """
 
     prompt: NDArray[np.int64]
@@ -50,6 +51,14 @@ class Row:
     logprobs: list[float] = field(default_factory=list)
     confidences: list[float] = field(default_factory=list)
     prefilled: int = 0
+    shared: int = 0
+
+    @property
+    def state(self) -> tuple[object, ...]:
+        """Equal for rows that can be decoded as one."""
+        drawn = self.sampling
+        settings = (drawn.temperature, drawn.top_k, drawn.top_p, drawn.min_p, drawn.confidence)
+        return self.key, self.before, tuple(self.tokens), settings
 
     @property
     def own(self) -> int:
@@ -64,8 +73,27 @@ class Row:
 
     def step(self, written: Written, text: str, finish: Finish, tail: int = 0) -> Step:
         """The step that this row came to."""
-        tokens, logprobs, sure = written
-        return Step(text, tuple(tokens), tuple(logprobs), finish, self.prefilled, None, tuple(sure), tail)
+        tokens, logprobs, sure, shared = written
+        return Step(text, tuple(tokens), tuple(logprobs), finish, self.prefilled, None, tuple(sure), tail, shared)
+
+    def ended(self, written: Written, vocabulary: Vocabulary) -> Step | None:
+        """The step, if the last of the tokens written ended it."""
+        tokens, tail = written[0], 0
+        stopped, full = tokens[-1] in self.ends.eos, len(tokens) >= self.limit
+        text = vocabulary.text(self.before, tokens)
+        end = ending(self.ends, self.earlier, text)
+        if end is not None and end[0] is Finish.STOP:
+            finish, text = end
+            tail = vocabulary.tail(self.before, tokens, text)
+        elif stopped:
+            finish, tail = Finish.STOP, 1
+        elif full:
+            finish = self.at_limit
+        elif end is not None:
+            finish = Finish.STEP
+        else:
+            return None
+        return self.step(written, text, finish, tail)
 
     def last(self) -> int:
         """The token that is fed next."""
@@ -86,7 +114,8 @@ class Table:
 
     The columns, each [rows], are read and replaced with `table[name]`: the `token` that is fed next and its
     `position`, the `length` of what is stored after the prompt, the number of `new` tokens and their `limit`, the
-    `group`, which `ends` apply, a `serial` number that grows with each admission, and whose `confidence` is wanted.
+    `group`, the `lane`, which `ends` apply, a `serial` number that grows with each admission, whose `confidence` is
+    wanted, and how many new tokens were `shared`.
     """
 
     def __init__(self) -> None:
@@ -118,18 +147,19 @@ class Table:
         """Most tokens that a row has stored after its prompt."""
         return int(self["length"].max()) if self.rows else 0
 
-    def add(self, rows: Sequence[Row], groups: Sequence[int], ends: Sequence[int]) -> None:
-        """Append rows, with their groups and the numbers of their `Ends`."""
+    def add(self, rows: Sequence[Row], groups: Sequence[int], lanes: Sequence[int], ends: Sequence[int]) -> None:
+        """Append rows, with their groups, lanes and the numbers of their `Ends`."""
         first, count = len(self.rows), len(self.rows) + len(rows)
         self._reserve(count, max(len(row.tokens) for row in rows) + 1)
         self.rows.extend(rows)
         values = np.empty((len(_FIELDS), len(rows)), dtype=np.int64)
-        for at, (row, group, end) in enumerate(zip(rows, groups, ends, strict=True)):
+        for at, (row, group, lane, end) in enumerate(zip(rows, groups, lanes, ends, strict=True)):
             position = len(row.prompt) + row.own - 1
             self._serial += 1
             new = len(row.tokens)
             wanted = row.sampling.confidence
-            values[:, at] = (row.last(), position, row.own, new, row.limit, group, end, self._serial, wanted)
+            known = (row.last(), position, row.own, new, row.limit, group, lane, end, self._serial, wanted, row.shared)
+            values[:, at] = known
             if new:
                 self._tokens[first + at, :new] = row.tokens
                 self._logprobs[first + at, :new] = row.logprobs
@@ -142,9 +172,13 @@ class Table:
         self._filters[:, first:count] = np.array(settings, dtype=np.float32).T
 
     def append(
-        self, tokens: NDArray[np.int64], logprobs: NDArray[np.float32], confidences: NDArray[np.float32] | None = None
+        self,
+        tokens: NDArray[np.int64],
+        logprobs: NDArray[np.float32],
+        shared: NDArray[np.bool_],
+        confidences: NDArray[np.float32] | None = None,
     ) -> None:
-        """One new token for every row; confidences where any row wants them."""
+        """One new token for every row, and whether it was decoded for another; confidences where any row wants them."""
         count, new = len(self.rows), self["new"]
         self._reserve(count, int(new.max()) + 1)
         at = np.arange(count)
@@ -153,15 +187,17 @@ class Table:
         if confidences is not None:
             self._confidences[at, new] = confidences
         self._columns["token"][:count] = tokens
+        self._columns["shared"][:count] += shared
         for name in ("new", "length", "position"):
             self._columns[name][:count] += 1
 
     def written(self, index: int) -> Written:
-        """New tokens of a row, their log-probabilities, and their confidences if it wants them."""
+        """What a row has."""
         new = int(self._columns["new"][index])
         wanted = new if self._columns["confidence"][index] else 0
         confidences = self._confidences[index, :wanted].tolist()
-        return self._tokens[index, :new].tolist(), self._logprobs[index, :new].tolist(), confidences
+        shared = int(self._columns["shared"][index])
+        return self._tokens[index, :new].tolist(), self._logprobs[index, :new].tolist(), confidences, shared
 
     def drop(self, holes: Index, movers: Index, left: int) -> None:
         """Move rows into holes and keep the first `left`."""
@@ -174,9 +210,9 @@ class Table:
             array[holes] = array[movers]
         self._filters[:, holes] = self._filters[:, movers]
 
-    def regroup(self, renamed: Index) -> None:
-        """Give groups new numbers."""
-        self._columns["group"][: len(self.rows)] = renamed[self["group"]]
+    def rename(self, column: str, values: Index) -> None:
+        """Give rows new groups or lanes, [rows]."""
+        self._columns[column][: len(self.rows)] = values
 
     def _reserve(self, rows: int, width: int) -> None:
         """Room for so many rows and new tokens; both grow by doubling."""

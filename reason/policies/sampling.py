@@ -1,4 +1,4 @@
-"""Drawing tokens: temperature, top-k, top-p and min-p, with one uniform number per row and token.
+"""Drawing tokens: temperature, top-k, top-p and min-p, with one uniform number per token drawn.
 
 The number comes from a counter: splitmix64 (Steele et al. 2014) over the path's seed and the token's position in its
 solution, so a draw depends on nothing else in the batch. It is turned into a token by inverting the cumulative
@@ -63,15 +63,15 @@ def keep(logits: Tensor, filters: Filters) -> Tensor:
 
 
 def draw(logits: Tensor, filters: Filters, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """Sample one token per row.
+    """Sample tokens from each row's distribution.
 
     Args:
         logits: [rows, vocab] of the model, untempered.
         filters: Settings per row.
-        uniform: [rows] in [0, 1).
+        uniform: [rows, draws] in [0, 1).
 
     Returns:
-        Tokens [rows] and their natural-log probabilities [rows] under the untempered, unfiltered distribution.
+        Tokens [rows, draws] and their natural-log probabilities under the untempered, unfiltered distribution.
     """
     rows, vocab = logits.shape
     chunk = max(1, _CHUNK_ELEMENTS // vocab)
@@ -82,15 +82,14 @@ def draw(logits: Tensor, filters: Filters, uniform: Tensor) -> tuple[Tensor, Ten
         ]
         return torch.cat([tokens for tokens, _ in parts]), torch.cat([logprobs for _, logprobs in parts])
     logits = logits.float()
-    greedy = filters.temperature <= 0
+    greedy = (filters.temperature <= 0)[:, None]
     if bool(greedy.all()):
-        tokens = logits.argmax(-1)
+        tokens = logits.argmax(-1, keepdim=True).expand(uniform.shape)
     else:
-        tokens = _inverse(logits / torch.where(greedy, 1.0, filters.temperature)[:, None], filters, uniform)
+        tokens = _inverse(logits / torch.where(greedy, 1.0, filters.temperature[:, None]), filters, uniform)
         if bool(greedy.any()):
-            tokens = torch.where(greedy, logits.argmax(-1), tokens)
-    chosen = logits.gather(1, tokens[:, None])[:, 0]
-    return tokens, chosen - logits.logsumexp(-1)
+            tokens = torch.where(greedy, logits.argmax(-1, keepdim=True), tokens)
+    return tokens, logits.gather(1, tokens) - logits.logsumexp(-1, keepdim=True)
 
 
 def confidences(logits: Tensor, counts: Tensor) -> Tensor:
@@ -130,9 +129,9 @@ def _inverse(tempered: Tensor, filters: Filters, uniform: Tensor) -> Tensor:
         kept = keep(tempered[rows], Filters(*(f[rows] for f in _fields(filters))))
         probs[rows] = probs[rows] * kept
     cumulative = probs.cumsum(-1)
-    total = cumulative[:, -1]
+    total = cumulative[:, -1:]
     target = torch.minimum(uniform.to(total) * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(cumulative, target[:, None], right=True)[:, 0]
+    return torch.searchsorted(cumulative, target, right=True)
 
 
 def _fields(filters: Filters) -> tuple[Tensor, Tensor, Tensor, Tensor]:

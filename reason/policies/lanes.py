@@ -1,0 +1,49 @@
+"""Lanes: rows whose tokens are the same so far are decoded as one.
+
+Copies of a path start in one lane. Every step feeds one token per lane and draws one per row, each with the row's own
+random number, from the lane's one distribution; rows that drew different tokens part, each with a copy of the keys and
+values so far. So n samples of one prompt cost what their different beginnings cost, and are what n rows of their own
+would have drawn.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reason.policies.pools import Index
+
+
+def leads(lane: Index, count: int) -> Index:
+    """[count] the first row of each lane, where `lane` is [rows]."""
+    lead = np.empty(count, dtype=np.int64)
+    lead[lane[::-1]] = np.arange(len(lane))[::-1]
+    return lead
+
+
+def ranks(lane: Index, count: int) -> Index:
+    """[rows] how many rows of its lane stand before each row."""
+    if len(lane) == count:
+        return np.zeros(count, dtype=np.int64)
+    order = np.argsort(lane, kind="stable")
+    first = np.cumsum(np.bincount(lane, minlength=count)) - np.bincount(lane, minlength=count)
+    rank = np.empty(len(lane), dtype=np.int64)
+    rank[order] = np.arange(len(lane)) - first[lane[order]]
+    return rank
+
+
+def part(lane: Index, token: Index, count: int) -> tuple[Index, Index]:
+    """Part rows of a lane that drew different tokens.
+
+    Returns:
+        [rows] their new lanes: one part of each lane keeps its number, the others get numbers from `count` on; and the
+        lane that each of those new ones comes from.
+    """
+    if len(lane) == count:
+        return lane, lane[:0]
+    width = int(token.max()) + 1
+    pairs, which = np.unique(lane * width + token, return_inverse=True)
+    parent = pairs // width
+    new = np.concatenate([[False], parent[1:] == parent[:-1]])
+    number = parent.copy()
+    number[new] = count + np.arange(int(new.sum()))
+    return number[which], parent[new]
