@@ -107,6 +107,10 @@ class _Oracle:
     def __call__(self, gold: str, pred: str) -> bool | None:
         if not self.enabled or len(self.replies) >= MOST_SYMBOLIC or _wordy(gold) or _wordy(pred):
             return None
-        reply = (self.pool or default_pool()).check(gold, pred)
+        pool = self.pool or default_pool()
+        left = pool.timeout - sum(reply.seconds for reply in self.replies)
+        if left <= 0:
+            return None
+        reply = pool.check(gold, pred, seconds=left)
         self.replies.append(reply)
         return {Grade.CORRECT: True, Grade.INCORRECT: False}.get(reply.grade)

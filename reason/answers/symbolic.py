@@ -1,10 +1,10 @@
 """Second tier: Math-Verify in killable, memory-limited worker processes.
 
-A worker is started on first need, keeps sympy imported, answers one comparison at a time over pipes, ends when one
-takes more processor time than the timeout (and is killed after 12 times that on the clock), and is replaced after 400
-comparisons. Inputs that could only waste it are refused before
-(`precheck`). Any number of threads may call `Pool.check`; each takes a worker of its own, up to the pool's size, so it
-works beside asyncio and off the main thread. A forked child starts workers of its own.
+A worker is started on first need, keeps sympy imported, answers one comparison at a time over pipes in a forked child
+of its own (`reason.answers.worker`), ends that child when a comparison takes more processor time than the timeout or
+more time on the clock than `CLOCK` timeouts, and replaces it after 200 comparisons. Inputs that could only waste it are
+refused before (`precheck`). Any number of threads may call `Pool.check`; each takes a worker of its own, up to the
+pool's size, so it works beside asyncio and off the main thread. A forked process starts workers of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import json
 import os
 import re
 import selectors
-import signal
 import subprocess
 import sys
 import threading
@@ -31,10 +30,12 @@ DEEPEST = 64
 LONGEST_DIGITS = 256
 LARGEST_EXPONENT = 5_000
 LARGEST_FACTORIAL = 1_000
-RECYCLE_AFTER = 400
+RECYCLE_AFTER = 200
 START_SECONDS = 600.0
-CLOCK = 12.0
-"""A worker is killed after this many times its processor time on the clock."""
+CLOCK = 1.6
+"""A comparison may take this many times its processor time on the clock: a busy machine changes few verdicts."""
+GRACE = 5.0
+"""Seconds on the clock after which a worker that should have ended its child is itself killed."""
 _KEPT = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "LANG", "LC_ALL")
 
 _DIGITS = re.compile(rf"\d{{{LONGEST_DIGITS + 1},}}")
@@ -48,10 +49,11 @@ _FACTORIAL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the symbolic tier says about a pair."""
+    """What the symbolic tier says about a pair, and the seconds that took."""
 
     grade: Grade
     reason: str = ""
+    seconds: float = 0.0
 
 
 def precheck(text: str) -> str | None:
@@ -89,11 +91,11 @@ class Pool:
 
     Args:
         size: Most workers at a time.
-        timeout: Processor seconds for one comparison, so that a busy machine does not change verdicts.
+        timeout: Processor seconds for one comparison; what `equal` asks about one answer has no more in all.
         memory_mib: Address space of a worker in MiB.
     """
 
-    def __init__(self, size: int = 2, timeout: float = 2.5, memory_mib: int = 1024) -> None:
+    def __init__(self, size: int = 2, timeout: float = 1.0, memory_mib: int = 1024) -> None:
         if size < 1 or timeout <= 0 or memory_mib < 256:
             raise UsageError(
                 f"Pool got size={size}, timeout={timeout}, memory_mib={memory_mib}: size must be at least 1, timeout "
@@ -107,8 +109,17 @@ class Pool:
         self._process = os.getpid()
         self._size = size
 
-    def check(self, gold: str, pred: str) -> Reply:
-        """Compare two LaTeX answers without their `$` or box.
+    def start(self) -> None:
+        """Start one worker now (a second or so), rather than at the first comparison.
+
+        Raises:
+            BackendError: It cannot be started.
+            MissingExtraError: math-verify is not installed.
+        """
+        self.check("x", "x")
+
+    def check(self, gold: str, pred: str, *, seconds: float | None = None) -> Reply:
+        """Compare two LaTeX answers without their `$` or box, in at most `seconds` instead of the pool's timeout.
 
         Raises:
             BackendError: A worker cannot be started.
@@ -122,11 +133,11 @@ class Pool:
         with self._room:
             worker = self._take()
             try:
-                reply = worker.ask(gold, pred, self.timeout)
+                reply = worker.ask(gold, pred, self.timeout if seconds is None else min(seconds, self.timeout))
             except BaseException:
                 worker.kill()
                 raise
-            if worker.alive and worker.served < RECYCLE_AFTER:
+            if worker.alive:
                 with self._lock:
                     self._idle.append(worker)
             else:
@@ -143,7 +154,7 @@ class Pool:
     def _take(self) -> _Worker:
         with self._lock:
             worker = self._idle.pop() if self._idle else None
-        return worker or _Worker(self.memory, self.timeout)
+        return worker or _Worker(self.memory)
 
     def _after_fork(self) -> None:
         if os.getpid() != self._process:
@@ -154,19 +165,18 @@ class Pool:
 class _Worker:
     """One process and its pipes."""
 
-    def __init__(self, memory: int, timeout: float) -> None:
+    def __init__(self, memory: int) -> None:
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
         script = Path(__file__).with_name("worker.py")
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-B", str(script), str(memory), str(timeout), str(int(CLOCK * timeout) + 30)],
+            [sys.executable, "-P", "-B", str(script), str(memory), str(RECYCLE_AFTER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
             start_new_session=True,
         )
-        self.served = 0
         self.buffer = b""
         greeting = self._receive(START_SECONDS)
         if greeting is None or "ready" not in greeting:
@@ -177,7 +187,7 @@ class _Worker:
                 )
             raise BackendError(
                 f"the symbolic worker did not start within {START_SECONDS:.0f} s: run {sys.executable} {script} "
-                f"{memory} 3 60 to see why."
+                f"{memory} {RECYCLE_AFTER} to see why."
             )
 
     @property
@@ -190,26 +200,25 @@ class _Worker:
             raise BackendError("the symbolic worker has no output pipe.")
         return self.process.stdout
 
-    def ask(self, gold: str, pred: str, timeout: float) -> Reply:
-        """One comparison; kills the process when the time is over."""
-        line = json.dumps({"gold": gold, "pred": pred}).encode() + b"\n"
-        self.served += 1
+    def ask(self, gold: str, pred: str, seconds: float) -> Reply:
+        """One comparison; kills the process where it does not keep to the time itself."""
+        clock = CLOCK * seconds
+        line = json.dumps({"gold": gold, "pred": pred, "seconds": seconds, "clock": clock}).encode() + b"\n"
+        started = time.monotonic()
         try:
             if self.process.stdin is not None:
                 self.process.stdin.write(line)
                 self.process.stdin.flush()
-            answer = self._receive(CLOCK * timeout)
+            answer = self._receive(clock + GRACE)
         except OSError:
             answer = None
+        took = time.monotonic() - started
         if answer is not None:
-            if answer["grade"] == Grade.LIMIT:
-                self.kill()
-            return Reply(Grade(answer["grade"]), answer["reason"])
-        ended = self.process.poll()
+            return Reply(Grade(answer["grade"]), answer["reason"], took)
         self.kill()
-        if ended is not None and ended != -getattr(signal, "SIGPROF", 0):
-            return Reply(Grade.LIMIT, "the symbolic worker ran out of memory or crashed")
-        return Reply(Grade.TIMEOUT, f"the symbolic worker took longer than {timeout:g} s")
+        if took < clock:
+            return Reply(Grade.LIMIT, "the symbolic worker crashed", took)
+        return Reply(Grade.TIMEOUT, "the symbolic worker ran out of time", took)
 
     def _receive(self, timeout: float) -> dict[str, Any] | None:
         deadline = time.monotonic() + timeout

@@ -1,20 +1,27 @@
 """The process in which Math-Verify runs: JSON lines in, JSON lines out, one comparison at a time.
 
-Started by `reason.answers.symbolic` as a script of its own, so that it imports nothing of this package. It limits its
-own memory, may not write files and ends when its input ends. A comparison that uses too much processor time ends the
-process through the system's profiling timer, whatever else the machine is doing; an alarm ends it should its parent
-have died. Math-Verify's own timeouts are off. Model text is parsed by its LaTeX
-grammar alone (`LatexExtractionConfig`), never by its plain-expression extractor, which calls sympy's `parse_expr`.
+Started by `reason.answers.symbolic` as a script of its own, so that it imports nothing of this package. It imports
+sympy once, then forks: comparisons run in a child, which a timeout, a memory limit or a crash ends and a fork replaces
+in milliseconds, as it does after so many comparisons. The child may not write files; the system's profiling timer ends
+it when a comparison has used its processor time, its parent when the clock has run out. Both end when the input does.
+Math-Verify's own timeouts are off. Model text is parsed by its LaTeX grammar alone (`LatexExtractionConfig`), never by
+its plain-expression extractor, which calls sympy's `parse_expr`.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
+import selectors
 import signal
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
+
+Compare = Callable[[str, str], dict[str, Any]]
 
 DIGITS = 10
 WARM_UP = (
@@ -30,10 +37,10 @@ WARM_UP = (
 
 
 def main() -> None:
-    """Serve until the input ends. Arguments: memory limit in bytes, processor seconds, seconds before the alarm."""
-    memory, seconds, patience = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
-    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    """Serve until the input ends. Arguments: memory limit in bytes, comparisons of one child."""
+    memory, most = int(sys.argv[1]), int(sys.argv[2])
+    replies = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     try:
@@ -42,30 +49,91 @@ def main() -> None:
         _send(replies, {"missing": str(error)})
         return
     _confine(memory)
+    gc.freeze()
+    child: _Child | None = None
     _send(replies, {"ready": True})
-    for line in sys.stdin:
-        _watch(seconds, patience)
+    for line in sys.stdin.buffer:
+        child = child or _Child.fork(compare)
+        reply = child.ask(line)
+        if reply is None or reply["grade"] == "limit" or child.served >= most:
+            ended = child.end()
+            reply = reply or ended
+            child = None
+        _send(replies, reply)
+    if child is not None:
+        child.end()
+
+
+@dataclass(slots=True)
+class _Child:
+    """A forked process that compares, and its pipes."""
+
+    pid: int
+    jobs: int
+    replies: int
+    served: int = 0
+    late: bool = False
+
+    @staticmethod
+    def fork(compare: Compare) -> _Child:
+        jobs, give = os.pipe()
+        take, replies = os.pipe()
+        pid = os.fork()
+        if pid:
+            os.close(jobs)
+            os.close(replies)
+            return _Child(pid, give, take)
+        try:
+            os.close(give)
+            os.close(take)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            _work(compare, jobs, replies)
+        finally:
+            os._exit(1)
+
+    def ask(self, line: bytes) -> dict[str, Any] | None:
+        """One reply, or None where the child ended or ran out of time."""
+        self.served += 1
+        os.write(self.jobs, line)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.replies, selectors.EVENT_READ)
+            if not selector.select(json.loads(line)["clock"]):
+                self.late = True
+                return None
+        found = os.read(self.replies, 65_536)
+        return json.loads(found) if found.endswith(b"\n") else None
+
+    def end(self) -> dict[str, Any]:
+        """End the process; says why it had not replied."""
+        os.close(self.jobs)
+        if self.late:
+            os.kill(self.pid, signal.SIGKILL)
+        os.close(self.replies)
+        _, status = os.waitpid(self.pid, 0)
+        if self.late or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF):
+            return {"grade": "timeout", "reason": "the symbolic worker ran out of time"}
+        return {"grade": "limit", "reason": "the symbolic worker ran out of memory or crashed"}
+
+
+def _work(compare: Compare, jobs: int, replies: int) -> None:
+    """The child's loop; a memory or recursion error ends it after its reply."""
+    for line in os.fdopen(jobs, "rb"):
         job = json.loads(line)
+        signal.setitimer(signal.ITIMER_PROF, job["seconds"])
         try:
             reply = compare(job["gold"], job["pred"])
         except (MemoryError, RecursionError) as error:
             _send(replies, {"grade": "limit", "reason": type(error).__name__})
-            return
+            os._exit(0)
         except Exception as error:  # sympy raises anything; an input it chokes on is not comparable
             reply = {"grade": "unparseable", "reason": type(error).__name__}
-        _watch(0, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         _send(replies, reply)
+    os._exit(0)
 
 
-def _watch(seconds: float, patience: int) -> None:
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-        signal.alarm(patience)
-
-
-def _send(replies: Any, message: dict[str, Any]) -> None:
-    replies.write(json.dumps(message) + "\n")
-    replies.flush()
+def _send(replies: int, message: dict[str, Any]) -> None:
+    os.write(replies, json.dumps(message).encode() + b"\n")
 
 
 def _confine(memory: int) -> None:
@@ -78,7 +146,7 @@ def _confine(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _comparer() -> Any:
+def _comparer() -> Compare:
     from math_verify import LatexExtractionConfig, parse, verify
 
     logging.disable(logging.CRITICAL)
