@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from reason.answers import Verdict
-from reason.evals.subsets import Samples, curves
+from reason.evals.subsets import ERRORS, NAMES, Samples, curves, expectations
 from reason.types import Outcome, Problem, UsageError
 
 Sampled = tuple[str | None, bool, float | None]
@@ -64,12 +64,55 @@ def curve_of(records: Sequence[Told], n: int) -> dict[str, Any]:
 
     Returns:
         "k"; "tokens", generated per problem at that k; and for "pass" (any correct), "majority" and, where samples were
-        scored, "naive" and "weighted": "mean", "low" and "high" (95 %), lists over k, and whether they are "exact".
+        scored, "naive" and "weighted": "mean", "low" and "high" (95 %), lists over k, whether they are "exact" and,
+        where they are not, the Monte-Carlo standard "error".
 
     Raises:
         UsageError: The strategy or the run makes a curve invalid, or there is no problem to draw it from.
     """
     rows = [record for record in records if record.scored]
+    found = curves(samples_of(rows, n))
+    tokens = sum(record.generated_tokens for record in rows) / len(rows)
+    told: dict[str, Any] = {"k": list(range(1, n + 1)), "tokens": [round(tokens * k / n, 1) for k in range(1, n + 1)]}
+    for name, curve in found.items():
+        parts = {"mean": curve.mean, "low": curve.low, "high": curve.high}
+        if not curve.exact:
+            parts["error"] = curve.error
+        told[name] = {part: [round(value, 6) for value in values] for part, values in parts.items()}
+        told[name]["exact"] = curve.exact
+    return told
+
+
+def expected_at(records: Sequence[Told], n: int, k: int, selection: str) -> list[float]:
+    """Each problem's expected correctness had only k of its n samples been drawn; NaN where it cannot be graded.
+
+    Args:
+        records: One per problem.
+        n: Samples asked for.
+        k: How many of them to select among.
+        selection: "pass" (any correct), "majority", "naive" (best score) or "weighted".
+
+    Raises:
+        UsageError: Not 1 <= k <= n; no such selection in this run; or as `curve_of`.
+    """
+    if not 1 <= k <= n:
+        raise UsageError(f"k is {k} and the run drew n = {n} samples: pass a k from 1 to {n}, or run again with more")
+    rows = [record for record in records if record.scored]
+    found = expectations(samples_of(rows, n))
+    if selection not in found or selection == ERRORS:
+        raise UsageError(
+            f"the run's samples allow no {selection!r} selection: use one of {', '.join(set(found) & set(NAMES))}"
+        )
+    values = iter(found[selection][:, k - 1].tolist())
+    return [next(values) if record.scored else math.nan for record in records]
+
+
+def samples_of(rows: Sequence[Told], n: int) -> list[Samples]:
+    """The n samples of each gradable problem, those that failed as ones without an answer.
+
+    Raises:
+        UsageError: The strategy or the run makes selections among fewer invalid, or there is no problem.
+    """
     if not rows:
         raise UsageError("a curve over k needs at least one problem that could be graded")
     if any(record.samples is None for record in rows):
@@ -81,23 +124,14 @@ def curve_of(records: Sequence[Told], n: int) -> dict[str, Any]:
         raise UsageError("a curve over k needs all n samples, and a budget cut this run: leave the budget out")
     whole = [tuple(record.samples or ()) + ((None, False, None),) * (n - len(record.samples or ())) for record in rows]
     judged = any(value is not None for row in whole for _, _, value in row)
-    found = curves(
-        [
-            Samples(
-                tuple(answer for answer, _, _ in row),
-                tuple(correct for _, correct, _ in row),
-                tuple(math.nan if value is None else value for _, _, value in row) if judged else (),
-            )
-            for row in whole
-        ]
-    )
-    tokens = sum(record.generated_tokens for record in rows) / len(rows)
-    told: dict[str, Any] = {"k": list(range(1, n + 1)), "tokens": [round(tokens * k / n, 1) for k in range(1, n + 1)]}
-    for name, curve in found.items():
-        parts = {"mean": curve.mean, "low": curve.low, "high": curve.high}
-        told[name] = {part: [round(value, 6) for value in values] for part, values in parts.items()}
-        told[name]["exact"] = curve.exact
-    return told
+    return [
+        Samples(
+            tuple(answer for answer, _, _ in row),
+            tuple(correct for _, correct, _ in row),
+            tuple(math.nan if value is None else value for _, _, value in row) if judged else (),
+        )
+        for row in whole
+    ]
 
 
 def shown_k(n: int) -> list[int]:

@@ -88,10 +88,38 @@ def paired_p(first: Sequence[float], second: Sequence[float], *, resamples: int 
     differences = _differences("paired_p", first, second)
     if not len(differences):
         return math.nan
-    means = _resampled_means(differences, resamples, seed)
+    return two_sided(_resampled_means(differences, resamples, seed))
+
+
+def two_sided(means: Floats) -> float:
+    """Two-sided p-value of resampled means: twice the smaller share on one side of 0, at most 1; NaN without any."""
+    if not len(means):
+        return math.nan
     rounding = 1e-12
     smaller = min(int((means <= rounding).sum()), int((means >= -rounding).sum()))
-    return min(1.0, 2 * (smaller + 1) / (resamples + 1))
+    return min(1.0, 2 * (smaller + 1) / (len(means) + 1))
+
+
+def resampled_families(values: Floats, families: NDArray[np.int64], resamples: int, seed: int) -> Floats:
+    """Means of the values of resampled families: the bootstrap where problems of one family are not independent.
+
+    Args:
+        values: One number per problem, none of them NaN. Shape [problems].
+        families: The family of each, numbered from 0. Shape [problems].
+        resamples, seed: As in `bootstrap_ci`.
+
+    Returns:
+        Shape [resamples]; empty without values.
+    """
+    if not len(values):
+        return np.empty(0)
+    if resamples < 1:
+        raise UsageError(f"resamples is {resamples}: pass at least 1 (10,000 is usual).")
+    sums, sizes = np.bincount(families, values), np.bincount(families)
+    count = len(sums)
+    generator = np.random.default_rng(seed)
+    parts = [sums[draw].sum(axis=1) / sizes[draw].sum(axis=1) for draw in _draws(generator, count, resamples)]
+    return np.concatenate(parts)
 
 
 def mcnemar(first: Sequence[float], second: Sequence[float]) -> float:
@@ -226,4 +254,6 @@ __all__ = [
     "paired_bootstrap",
     "paired_p",
     "pass_at_k",
+    "resampled_families",
+    "two_sided",
 ]

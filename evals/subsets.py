@@ -10,7 +10,7 @@ of a subset that is a fair draw.
 - majority: exact. The winner's count is m when all others' are at most m; generating functions over the groups' counts,
   with ties counted, give all k at once.
 - weighted (largest sum of scores): exact by enumeration where there are at most 3,000 subsets, else over seeded random
-  permutations, each of whose prefixes of length k is a uniform k-subset.
+  permutations, each of whose prefixes of length k is a uniform k-subset; the standard error of that is told.
 
 Samples without an answer are drawn but cannot win; a subset without any answer is wrong. Unscored samples (NaN) rank
 last and weigh nothing; where no weight is positive, the majority decides.
@@ -32,6 +32,7 @@ from reason.types import UsageError
 MOST_SUBSETS = 3_000
 PERMUTATIONS = 2_000
 NAMES = ("pass", "majority", "naive", "weighted")
+ERRORS = "weighted error"
 
 Floats = NDArray[np.float64]
 
@@ -71,6 +72,7 @@ class Curve:
         mean: Expected accuracy over problems.
         low, high: 95 % bootstrap interval over problems.
         exact: Whether every expectation is exact; False where some come from random permutations.
+        error: Monte-Carlo standard error of each mean: 0 where it is exact.
     """
 
     k: tuple[int, ...]
@@ -78,6 +80,7 @@ class Curve:
     low: tuple[float, ...]
     high: tuple[float, ...]
     exact: bool
+    error: tuple[float, ...] = ()
 
 
 def curves(problems: Sequence[Samples], *, seed: int = 0, resamples: int = 2_000) -> dict[str, Curve]:
@@ -97,23 +100,41 @@ def curves(problems: Sequence[Samples], *, seed: int = 0, resamples: int = 2_000
     if not problems:
         raise UsageError("curves got no problems: pass the samples of at least one.")
     most = min(len(samples.answers) for samples in problems)
-    rows: dict[str, list[Floats]] = {name: [] for name in NAMES}
-    exact = True
+    found = expectations(problems, seed=seed)
+    drawn = found.pop(ERRORS, np.zeros((len(problems), most)))
+    none = np.zeros(most)
+    error = np.sqrt((drawn[:, :most] ** 2).sum(axis=0)) / len(problems)
+    return {
+        name: _curve(rows[:, :most], seed, resamples, error if name == "weighted" else none)
+        for name, rows in found.items()
+    }
+
+
+def expectations(problems: Sequence[Samples], *, seed: int = 0) -> dict[str, Floats]:
+    """Each problem's expected correctness for k = 1 … the smallest number of samples, by name of the selection.
+
+    Args:
+        problems: The samples of each problem.
+        seed: Draws the permutations.
+
+    Returns:
+        "pass" and "majority"; where every problem has scores also "naive", "weighted" and "weighted error", the
+        Monte-Carlo standard errors of the last. Shape [problems, k] each.
+    """
+    most = min((len(samples.answers) for samples in problems), default=0)
+    judged = all(samples.scores for samples in problems)
+    rows: dict[str, list[Floats]] = {name: [] for name in ((*NAMES, ERRORS) if judged else NAMES[:2])}
     for number, samples in enumerate(problems):
         groups = group_ids(samples.answers)
         rows["pass"].append(expected_pass(samples.correct)[:most])
         rows["majority"].append(expected_majority(groups, samples.correct)[:most])
-        if samples.scores:
+        if judged:
             answered = [group is not None for group in groups]
             rows["naive"].append(expected_best(samples.scores, samples.correct, answered)[:most])
-            values, proven = expected_weighted(groups, samples.correct, samples.scores, seed=seed + number)
+            values, errors = expected_weighted(groups, samples.correct, samples.scores, seed=seed + number)
             rows["weighted"].append(values[:most])
-            exact = exact and proven
-    return {
-        name: _curve(np.array(values), seed, resamples, exact or name != "weighted")
-        for name, values in rows.items()
-        if len(values) == len(problems)
-    }
+            rows[ERRORS].append(errors[:most])
+    return {name: np.array(values) for name, values in rows.items()}
 
 
 def group_ids(answers: Sequence[str | None]) -> list[int | None]:
@@ -215,36 +236,37 @@ def expected_weighted(
     *,
     seed: int = 0,
     permutations: int = PERMUTATIONS,
-) -> tuple[Floats, bool]:
-    """Expected correctness of the answer with the largest score sum in a k-subset, and whether it is exact.
+) -> tuple[Floats, Floats]:
+    """Expected correctness of the answer with the largest score sum in a k-subset, and its Monte-Carlo standard error.
 
-    For k = 1 … n. Scores below zero and NaN weigh nothing. Shape [n].
+    For k = 1 … n. Scores below zero and NaN weigh nothing. Shape [n] each; the error is 0 where the value is exact.
     """
     n = len(groups)
     weights = np.array([0.0 if math.isnan(score) else max(score, 0.0) for score in scores])
     ids = np.array([-1 if group is None else group for group in groups])
     width = int(ids.max()) + 1
     if not width:
-        return np.zeros(n), True
+        return np.zeros(n), np.zeros(n)
     goodness = np.array(
         [np.mean([bool(c) for c, g in zip(correct, ids, strict=True) if g == group]) for group in range(width)]
     )
-    values = np.empty(n)
+    values, errors = np.empty(n), np.zeros(n)
     sampled = [k for k in range(1, n + 1) if math.comb(n, k) > MOST_SUBSETS]
     for k in set(range(1, n + 1)) - set(sampled):
         drawn = np.array(list(combinations(range(n), k)))
-        values[k - 1] = _mean_winner(drawn, ids, weights, goodness)
+        values[k - 1] = float(_winners(drawn, ids, weights, goodness).mean())
     if sampled:
         generator = np.random.default_rng(seed)
         orders = generator.permuted(np.tile(np.arange(n), (permutations, 1)), axis=1)
-        along = _mean_winners(orders, ids, weights, goodness)
+        along, spread = _along(orders, ids, weights, goodness)
         for k in sampled:
             values[k - 1] = along[k - 1]
-    return values, not sampled
+            errors[k - 1] = max(spread[k - 1] / math.sqrt(permutations), 1 / permutations)
+    return values, errors
 
 
-def _mean_winner(drawn: NDArray[np.int64], ids: NDArray[np.int64], weights: Floats, goodness: Floats) -> float:
-    """Mean correctness of these subsets' winners, ties shared by the number of members. `drawn` is [subsets, k]."""
+def _winners(drawn: NDArray[np.int64], ids: NDArray[np.int64], weights: Floats, goodness: Floats) -> Floats:
+    """Correctness of these subsets' winners, ties shared by the number of members. [subsets, k] -> [subsets]."""
     width = len(goodness)
     rows = np.repeat(np.arange(len(drawn)), drawn.shape[1])
     flat = drawn.ravel()
@@ -252,37 +274,39 @@ def _mean_winner(drawn: NDArray[np.int64], ids: NDArray[np.int64], weights: Floa
     shape = (len(drawn), width + 1)
     counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)[:, :width]
     sums = np.bincount(cells, weights[flat], minlength=shape[0] * shape[1]).reshape(shape)[:, :width]
-    return _mean_share(np.asarray(sums, float), np.asarray(counts, float), goodness)
+    return _shares(np.asarray(sums, float), np.asarray(counts, float), goodness)
 
 
-def _mean_winners(orders: NDArray[np.int64], ids: NDArray[np.int64], weights: Floats, goodness: Floats) -> Floats:
-    """`_mean_winner` of the first k of each order, for k = 1 … n, sample by sample. `orders` is [orders, n]."""
+def _along(
+    orders: NDArray[np.int64], ids: NDArray[np.int64], weights: Floats, goodness: Floats
+) -> tuple[Floats, Floats]:
+    """Mean and deviation of `_winners` of the first k of each order, for k = 1 … n. [orders, n] -> [n] each."""
     rows, width = np.arange(len(orders)), len(goodness)
     sums, counts = np.zeros((len(orders), width + 1)), np.zeros((len(orders), width + 1))
-    values = np.empty(orders.shape[1])
+    values, spread = np.empty(orders.shape[1]), np.empty(orders.shape[1])
     for place, drawn in enumerate(orders.T):
         cells = np.where(ids[drawn] < 0, width, ids[drawn])
         sums[rows, cells] += weights[drawn]
         counts[rows, cells] += 1
-        values[place] = _mean_share(sums[:, :width], counts[:, :width], goodness)
-    return values
+        shares = _shares(sums[:, :width], counts[:, :width], goodness)
+        values[place], spread[place] = shares.mean(), shares.std()
+    return values, spread
 
 
-def _mean_share(sums: Floats, counts: Floats, goodness: Floats) -> float:
-    """Mean correctness of the winners of these subsets' votes. `sums` and `counts` are [subsets, groups]."""
+def _shares(sums: Floats, counts: Floats, goodness: Floats) -> Floats:
+    """Correctness of the winner of each of these subsets' votes. `sums` and `counts` are [subsets, groups]."""
     sums = np.where(sums.sum(axis=1, keepdims=True) > 0, sums, counts)
     best = sums.max(axis=1, keepdims=True)
     winners = counts * (sums >= best * (1 - 1e-12))
     drawn_any = winners.sum(axis=1)
-    shares = (winners @ goodness) / np.maximum(drawn_any, 1)
-    return float(shares.mean())
+    return np.asarray((winners @ goodness) / np.maximum(drawn_any, 1), float)
 
 
-def _curve(values: Floats, seed: int, resamples: int, exact: bool) -> Curve:
+def _curve(values: Floats, seed: int, resamples: int, error: Floats) -> Curve:
     """The mean over problems with its interval. `values` is [problems, k]."""
     n = len(values)
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
     low, high = np.quantile(drawn @ values / n, [0.025, 0.975], axis=0)
     k = tuple(range(1, values.shape[1] + 1))
-    mean = values.mean(axis=0)
-    return Curve(k, tuple(map(float, mean)), tuple(map(float, low)), tuple(map(float, high)), exact)
+    mean, low, high, errors = (tuple(map(float, side)) for side in (values.mean(axis=0), low, high, error))
+    return Curve(k, mean, low, high, not any(errors), errors)

@@ -19,6 +19,7 @@ import typer.core
 from rich.console import Console
 
 from reason.calibrate_command import calibrate
+from reason.compare_command import compare
 from reason.grade_command import grade_file
 from reason.tune_command import tune
 from reason.types import MissingExtraError, Problem, ReasonError, Sampling, UsageError
@@ -243,6 +244,7 @@ def demo(
 
 
 app.command()(calibrate)
+app.command()(compare)
 app.command()(tune)
 app.command(name="grade")(grade_file)
 
