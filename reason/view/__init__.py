@@ -1,0 +1,1 @@
+"""`reason view`: a run as one self-contained page, or followed live."""

@@ -1,0 +1,278 @@
+"""The page in a real browser: it shows what it holds, loads nothing, runs no text, and is reached by keyboard."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+from browser import Browser, find_browser
+from view_samples import sample_problem, sample_run, sample_tree
+
+from reason.view.data import Node, ProblemView, Row, RunView, Vote
+from reason.view.page import page
+
+pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium on this machine (REASON_BROWSER names one)")
+
+QUESTIONS = [f"Problem {index}: how many pens are in {index} boxes?" for index in range(300)]
+SELECTED = "document.querySelector('#nodes [aria-selected=true]')"
+HOSTILE = {
+    "script": "<script>document.title='ran'</script>",
+    "end of data": "</script><script>document.title='ran'</script>",
+    "image": "<img src=x onerror=\"document.title='ran'\">",
+    "broken": '<div><b "<!-- <script>document.title="ran"</script> --> <!-- ]]> <![CDATA[ </textarea></style>',
+    "comment": "<!--<script>",
+    "handler": '" onmouseover="document.title=\'ran\'" x="',
+    "link": "[a](javascript:document.title='ran')",
+    "formula": "$\\href{javascript:document.title='ran'}{x} <script>document.title='ran'</script>$",
+    "text in formula": "$\\text{<img src=x onerror=document.title='ran'>}$",
+    "right to left": "\u05d0\u05d1\u05d2 abc \u202e cba \u2066 x \u2069 \u200f",
+    "control": "a\x00b\x07c\x1b[2J\x7f\x85 \ufeff\U000e0041",
+    "surrogate": "\ud800 x \udfff",
+    "template": "${document.title='ran'} {{constructor.constructor('x')()}}",
+    "prototype": "__proto__",
+    "latex": "\\frac{1}{2} $x^2$ \\begin{align} a &= b \\end{align} $\\frac{$",
+    "long": "x" * 100_000,
+    "many": "$a$ " * 5_000,
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with Browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> str:
+    file = tmp_path_factory.mktemp("view") / "sample.html"
+    problems = [sample_problem(question, 60, index) for index, question in enumerate(QUESTIONS)]
+    file.write_text(page(sample_run(QUESTIONS), problems), "utf-8")
+    return file.as_uri()
+
+
+def write(folder: pathlib.Path, run: RunView, problems: list[ProblemView]) -> str:
+    file = folder / "page.html"
+    file.write_bytes(page(run, problems).encode())
+    return file.as_uri()
+
+
+def test_the_page_loads_nothing_and_complains_of_nothing(browser: Browser, sample: str) -> None:
+    browser.resize(1440, 900)
+    browser.open(sample)
+    assert browser.errors() == []
+    assert browser.requests() == [sample]
+    assert browser.run("document.title") == "toy: beam, n 16"
+    assert browser.run("document.querySelector('#totals').textContent").startswith("70 % accuracy")
+
+
+def test_only_rows_on_screen_are_elements(browser: Browser, sample: str) -> None:
+    browser.open(sample)
+    assert browser.run("document.querySelectorAll('#problem-rows .row').length") < 60
+    assert browser.run("Number(document.querySelector('#problems').getAttribute('aria-rowcount'))") == 301
+    browser.run("document.querySelector('#problem-rows').scrollTop = 1e6")
+    browser.wait("document.querySelector('#p299') !== null")
+    assert browser.run("document.querySelectorAll('#problem-rows .row').length") < 60
+
+
+def test_the_table_is_filtered_and_sorted(browser: Browser, sample: str) -> None:
+    browser.open(sample)
+    browser.run("document.querySelector('[data-column=tokens] button').click()")
+    assert browser.run("document.querySelector('[data-column=tokens]').getAttribute('aria-sort')") == "descending"
+    cells = "[...document.querySelectorAll('#problem-rows .tokens')].map(x => Number(x.textContent.replace(',', '')))"
+    found = browser.run(cells)
+    assert found == sorted(found, reverse=True)
+    browser.run("document.querySelector('[data-column=tokens] button').click()")
+    assert browser.run(cells) == sorted(browser.run(cells))
+    browser.run("document.querySelector('#filter').focus()")
+    browser.type("boxes 29 wrong")
+    assert browser.run("document.querySelector('#count').textContent").endswith(" of 300 problems")
+    shown = browser.run("[...document.querySelectorAll('#problem-rows .question')].map(x => x.textContent)")
+    assert shown
+    assert all("29" in text for text in shown)
+    browser.key("Escape")
+    assert browser.run("document.querySelector('#count').textContent") == "300 problems"
+    browser.run(
+        "{ const x = document.querySelector('#verdict'); x.value = 'with failures'; "
+        "x.dispatchEvent(new Event('change')); }"
+    )
+    assert browser.run("document.querySelector('#count').textContent") == "23 of 300 problems"
+
+
+def test_the_tree_is_reached_by_keyboard(browser: Browser, sample: str) -> None:
+    browser.open(sample)
+    browser.key("/")
+    assert browser.run("document.activeElement.id") == "filter"
+    browser.key("ArrowDown")
+    assert browser.run("document.activeElement.id") == "problems"
+    browser.key("End")
+    browser.key("Enter")
+    browser.wait("document.querySelector('#problem-id').textContent.startsWith('300')")
+    assert browser.run("document.activeElement.id") == "nodes"
+    browser.key("Home")
+    assert browser.run(f"{SELECTED}.getAttribute('aria-level')") == "1"
+    expanded = browser.run(f"{SELECTED}.getAttribute('aria-expanded')")
+    assert expanded == "true"
+    rows = browser.run("Number(document.querySelector('#nodes').getAttribute('aria-rowcount'))")
+    browser.key("ArrowLeft")
+    assert browser.run(f"{SELECTED}.getAttribute('aria-expanded')") == "false"
+    assert browser.run("Number(document.querySelector('#nodes').getAttribute('aria-rowcount'))") < rows
+    browser.key("ArrowRight")
+    browser.key("ArrowRight")
+    assert browser.run(f"{SELECTED}.getAttribute('aria-level')") == "2"
+    assert browser.run(f"{SELECTED}.getAttribute('aria-posinset')") == "1"
+    if browser.run(f"{SELECTED}.getAttribute('aria-expanded')") == "true":
+        browser.key("ArrowLeft")
+    browser.key("ArrowLeft")
+    assert browser.run(f"{SELECTED}.getAttribute('aria-level')") == "1"
+    active = browser.run("document.querySelector('#nodes').getAttribute('aria-activedescendant')")
+    assert active == browser.run(f"{SELECTED}.id")
+    browser.key("End")
+    assert browser.run("document.querySelector('#detail').hidden") is False
+    outline = "getComputedStyle(document.querySelector('#nodes [aria-selected=true]')).outlineStyle"
+    assert browser.run(outline) == "solid"
+
+
+def test_every_row_says_where_it_stands_in_the_tree(browser: Browser, sample: str) -> None:
+    browser.open(sample)
+    browser.run("document.querySelector('#open-all').click()")
+    found = browser.run(
+        "[...document.querySelectorAll('#node-rows .row')].map(x => ['role', 'aria-level', 'aria-setsize', "
+        "'aria-posinset'].map(name => x.getAttribute(name)))"
+    )
+    assert len(found) > 10
+    for role, level, size, place in found:
+        assert role == "row"
+        assert int(level) >= 1
+        assert 1 <= int(place) <= int(size)
+
+
+def test_what_is_known_of_a_step_is_shown(browser: Browser, tmp_path: pathlib.Path) -> None:
+    nodes = (
+        Node(-1, "first step\n", value=0.25, visits=7, copies=3, chosen=True),
+        Node(0, "second\n", finish="stop", value=0.875, chosen=True, token_ids=(5, 6), logprobs=(-0.5, -1.25), tokens=2,
+             logprob=-1.75),
+        Node(0, "third\n", pruned=True, value=0.1),
+        Node(0, "fourth\n"),
+        Node(0, "fifth\n", finish="length"),
+        Node(0, "sixth\n", finish="error", note="the server answered 503"),
+    )  # fmt: skip
+    view = ProblemView(
+        "Why?", nodes, answer="42", gold="43", votes=(Vote("42", 2.0, 3, chosen=True),), prompt="Q: Why?"
+    )
+    browser.open(write(tmp_path, sample_run(["Why?"]), [view]))
+    rows = browser.run("[...document.querySelectorAll('#node-rows .row')].map(x => x.innerText)")
+    for row, said in zip(
+        rows,
+        (("first step", "0.250", "7 visits", "drawn 3×"), ("second", "0.875", "complete (the answer)"),
+         ("third", "pruned"), ("fourth", "–", "never extended"), ("fifth", "cut off by the token limit"),
+         ("sixth", "failed", "the server answered 503")),
+        strict=True,
+    ):  # fmt: skip
+        assert all(words in row for words in said), (row, said)
+    assert browser.run("document.querySelectorAll('#node-rows .chosen').length") == 2
+    browser.run("document.querySelector('#to-chosen').click()")
+    browser.run("document.querySelector('[data-tab=tokens]').click()")
+    browser.wait("document.querySelectorAll('.token').length === 2")
+    assert "-1.25" in browser.run("document.querySelector('#body').innerText")
+    browser.run("document.querySelector('[data-tab=path]').click()")
+    assert browser.run("document.querySelectorAll('.path li').length") == 2
+    assert "weight 2 (100 %) · 3 solutions" in browser.run("document.querySelector('#votes').textContent")
+    assert browser.run("document.querySelector('#prompt').textContent") == "Q: Why?"
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_text_is_shown_as_text(browser: Browser, tmp_path: pathlib.Path, name: str) -> None:
+    text = HOSTILE[name]
+    node = Node(-1, text, note=text[:500])
+    view = ProblemView(text, (node,), text, text, (Vote(text, 1.0, 1),), ((text[:99], text[:99]),), (text,), text)
+    row = Row(text[:50], text, text, text, verdict=text[:20], stopped=text[:20], failures=1)
+    run = RunView(
+        text[:200], ((text[:20], text[:20]),), ((text[:20], ((text[:20], text[:20]),)),), (row,), (text[:99],)
+    )
+    address = write(tmp_path, run, [view])
+    browser.open(address)
+    for tab in ("step", "path", "tokens", "source"):
+        browser.run(f"document.querySelector('[data-tab={tab}]').click()")
+    assert browser.errors() == []
+    assert browser.run("document.title") != "ran"
+    assert browser.requests() == [address]
+    assert browser.run("document.querySelectorAll('img, a, iframe, object, form, base, link').length") == 0
+    assert browser.run("document.querySelectorAll('script:not([type])').length") == 1
+    attributes = browser.run("[...document.querySelectorAll('*')].flatMap(x => [...x.attributes].map(a => a.name))")
+    assert not [name for name in attributes if name.startswith("on") or name in ("href", "src", "action")]
+    if name not in ("right to left", "control", "surrogate", "many"):
+        browser.run("document.querySelectorAll('.more').forEach(x => x.click())")
+        assert browser.run("document.querySelector('#body .source').textContent") == text
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_what_cannot_be_seen_is_shown_by_its_number(browser: Browser, tmp_path: pathlib.Path) -> None:
+    view = ProblemView("a\u202eb\x00c\x1b", (Node(-1, "x\u2066y"),))
+    browser.open(write(tmp_path, sample_run(["a\u202eb"]), [view]))
+    assert browser.run("document.querySelector('#question').textContent") == "aU+202EbU+0000cU+001B"
+    assert browser.run("document.querySelector('#node-rows .line').textContent") == "xU+2066y"
+    assert "U+202E" in browser.run("document.querySelector('#problem-rows .question').textContent")
+
+
+def test_a_script_could_not_run_even_as_markup(browser: Browser, sample: str) -> None:
+    browser.open(sample)
+    browser.run(
+        "{ const x = document.createElement('script'); try { x.text = 'document.title = \"ran\"' } catch {} "
+        "document.body.append(x); }"
+    )
+    browser.run(
+        "{ const x = document.createElement('div'); try { x.innerHTML = '<img src=x onerror=1>' } catch (e) "
+        "{ x.textContent = e.name } document.body.append(x); window.said = x.textContent }"
+    )
+    assert browser.run("document.title") != "ran"
+    assert browser.run("window.said") == "TypeError"
+
+
+def test_mathematics_is_drawn_and_copied_as_its_source(browser: Browser, tmp_path: pathlib.Path) -> None:
+    text = "So $x^2 = \\frac{1}{2}$ costs $5 and $6, hence \\boxed{7}."
+    browser.open(write(tmp_path, sample_run([text]), [ProblemView(text, (Node(-1, text),))]))
+    question = "document.querySelector('#question')"
+    assert browser.run(f"{question}.querySelectorAll('math').length") == 2
+    assert browser.run(f"{question}.querySelector('mfrac').namespaceURI") == "http://www.w3.org/1998/Math/MathML"
+    assert browser.run(f"{question}.querySelector('mfrac').getBoundingClientRect().height") > 15
+    copied = browser.run(
+        f"(() => {{ getSelection().selectAllChildren({question}); const data = new DataTransfer(); "
+        "document.dispatchEvent(new ClipboardEvent('copy', { clipboardData: data, cancelable: true, bubbles: true })); "
+        "return data.getData('text/plain'); })()"
+    )
+    assert copied == text
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1440])
+@pytest.mark.parametrize("dark", [False, True])
+def test_no_width_scrolls_sideways(browser: Browser, sample: str, width: int, dark: bool) -> None:
+    browser.resize(width, 844)
+    browser.scheme(dark=dark)
+    browser.open(sample)
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    browser.run("document.querySelector('#problem-rows .row').click()")
+    browser.wait("document.activeElement.id === 'nodes'")
+    browser.run("document.querySelectorAll('details').forEach(x => { x.open = true })")
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    assert browser.run("document.querySelector('#node-rows').clientHeight") > 60
+    assert browser.run("document.querySelector('#problem').getBoundingClientRect().bottom") <= 845
+    browser.scheme(dark=False)
+    browser.resize(1440, 900)
+
+
+def test_paper_holds_every_open_row(browser: Browser, tmp_path: pathlib.Path) -> None:
+    view = ProblemView("How many?", sample_tree(120))
+    browser.open(write(tmp_path, sample_run(["How many?"]), [view]))
+    browser.paper(tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    assert browser.run("document.querySelectorAll('#paper .node').length") == 120
+    browser.run("dispatchEvent(new Event('afterprint'))")
+    assert browser.run("document.querySelectorAll('#paper *').length") == 0
+
+
+def test_an_address_opens_its_problem(browser: Browser, sample: str) -> None:
+    browser.call("Page.navigate", url="about:blank")
+    browser.open(sample + "#problem-42")
+    assert browser.run("document.querySelector('#problem-id').textContent").startswith("42 ")
