@@ -79,6 +79,15 @@ def _factorial(values: list[Ratio]) -> Ratio:
     return algebra.constant(Fraction(math.factorial(int(value))))
 
 
+def _double_factorial(values: list[Ratio]) -> Ratio:
+    value = values[0].rational
+    if value is None or value > LARGEST_FACTORIAL:
+        return algebra.symbol(f"@fact2({values[0].key})")
+    if value.denominator != 1 or value < 0:
+        raise Unreadable("double factorial of a non-integer")
+    return algebra.constant(Fraction(math.prod(range(int(value), 0, -2))))
+
+
 def _binomial(values: list[Ratio]) -> Ratio:
     top, bottom = values[0].rational, values[1].rational
     if top is None or bottom is None or top > LARGEST_BINOMIAL:
@@ -101,6 +110,7 @@ _EXACT: dict[str, Callable[[list[Ratio]], Ratio]] = {
     "pow": _power,
     "root": _root,
     "fact": _factorial,
+    "fact2": _double_factorial,
     "binom": _binomial,
     "abs": _absolute,
 }
@@ -193,6 +203,8 @@ def _value(node: Node, point: int) -> complex:
         return _sample(f"{node.name}{[complex(round(v.real, 9), round(v.imag, 9)) for v in arguments]}", point)
     if node.kind in ("sum", "prod"):
         raise ValueError("a series")
+    if node.kind not in _NUMERIC:
+        raise ValueError(f"no number for {node.kind}")
     return _NUMERIC[node.kind]([_value(argument, point) for argument in node.args])
 
 

@@ -16,7 +16,7 @@ from reason.answers import algebra, evaluate, parse
 from reason.answers.algebra import Limit, Unreadable
 from reason.answers.forms import read
 from reason.answers.keys import INTEGER, form_key
-from reason.answers.latex import LONGEST, plain
+from reason.answers.latex import LONGEST, is_word, plain, undressed
 from reason.answers.shapes import (
     Assign,
     Based,
@@ -38,6 +38,8 @@ Decide: TypeAlias = Callable[[str, str], bool | None]
 
 _AMBIGUOUS = re.compile(r"[^(\[{]*\d,\d")
 LONGEST_LIST = 256
+_WORDS = re.compile(r"[A-Za-z]+(?:[ -][A-Za-z]+)*")
+_CHOICE = re.compile(r"[A-Ja-j]")
 POINTS = (1, 2, 3)
 TOLERANCE = 1e-9
 
@@ -81,8 +83,14 @@ def identical(gold: str, pred: str, rules: Rules = DEFAULT_RULES) -> bool:
 
 
 def _bare(answer: str, rules: Rules) -> str:
-    text = plain(answer)
-    return text if rules.case_sensitive or (len(text) == 1 and text.casefold() > "j") else text.casefold()
+    """The text without dressing; what is only words, without case and outer punctuation too."""
+    text = undressed(answer)
+    if _CHOICE.fullmatch(text):
+        return text if rules.case_sensitive else text.casefold()
+    words = plain(text)
+    if _WORDS.fullmatch(words) and is_word(re.sub("[ -]", "", words)):
+        return words if rules.case_sensitive else words.casefold()
+    return text
 
 
 def _readings(gold: str, pred: str) -> list[tuple[Form, Form]]:
@@ -142,7 +150,7 @@ class Matcher:
     def mismatched(self, gold: Form, pred: Form) -> bool | None:
         """Different kinds are different answers; only an expression may still turn out to be a matrix."""
         if isinstance(gold, Text) or isinstance(pred, Text):
-            return False
+            return _letters(gold) == _letters(pred) != "" and not self.rules.case_sensitive
         if isinstance(gold, Matrix) or isinstance(pred, Matrix):
             other = pred if isinstance(gold, Matrix) else gold
             return None if isinstance(other, Quantity) and other.ratio.rational is None else False
@@ -351,6 +359,12 @@ def _decimal(node: parse.Node) -> tuple[Fraction, int] | None:
         inner = _decimal(node.args[0])
         return None if inner is None else (-inner[0], inner[1])
     return (node.value, node.places) if isinstance(node, parse.Num) and node.places is not None else None
+
+
+def _letters(form: Form) -> str:
+    """Words without case; an expression of letters alone (`RED`) counts as one."""
+    text = form.text if isinstance(form, Text) else form.source if isinstance(form, Quantity) else ""
+    return text.replace(" ", "").casefold() if all(part.isalpha() for part in text.split()) else ""
 
 
 def _items(form: Form) -> tuple[Form, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import lru_cache
 from itertools import product
 
@@ -42,6 +43,7 @@ _BASED = re.compile(
     r"(\d{1,2}|two|three|four|five|six|seven|eight|nine|ten)\s*\}*\Z"
 )
 _BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
+_PLAIN = re.compile(r"(-?)(\d{1,15}(?:\.\d{1,15})?)\Z", re.ASCII)
 _OPENING = {"(": 1, "[": 1, "{": 1, r"\{": 1, ")": -1, "]": -1, "}": -1, r"\}": -1}
 _WORDS = re.compile(r"[A-Za-z][A-Za-z' -]+\Z")
 
@@ -57,6 +59,9 @@ def read(answer: str, commas: str = "thousands") -> Form:
     Raises:
         Limit: The answer is longer, deeper or larger than any tier works with.
     """
+    plain_number = _PLAIN.match(answer)
+    if plain_number:
+        return _plain(plain_number[1], plain_number[2])
     text = clean(answer)
     based = _BASED.match(text) if "_" in text and len(text) < 300 else None
     if based:
@@ -73,6 +78,14 @@ def read(answer: str, commas: str = "thousands") -> Form:
         return _items(tokens)
     except Unreadable as error:
         return Unread(text, str(error))
+
+
+def _plain(sign: str, digits: str) -> Form:
+    """A number in digits: most answers."""
+    node = parse.number(digits)
+    if not sign:
+        return Quantity(node, algebra.constant(node.value), source=digits)
+    return Quantity(parse.Op("neg", (node,)), algebra.constant(-node.value), source=f"- {digits}")
 
 
 def _items(tokens: Sequence[str]) -> Form:
@@ -108,6 +121,8 @@ def _unbraced(tokens: Sequence[str]) -> Sequence[str]:
 
 def _split(tokens: Sequence[str], separators: frozenset[str] | set[str]) -> list[list[str]]:
     """Split outside brackets; empty parts are dropped."""
+    if separators.isdisjoint(tokens):
+        return [list(tokens)] if tokens else []
     parts: list[list[str]] = [[]]
     depth = 0
     for token in tokens:

@@ -57,6 +57,9 @@ _TOGETHER = ("xyz", "abcde", "pqrst", "uvw", "ijk", "mnkp", "rst", "hkr", "abcxy
 _COMMAND = re.compile(r"\\([A-Za-z]+)\s*")
 _RELATIONS = re.compile(r"<=|>=|==|(?<![\d)])!=")
 _RELATION_NAMES = {"<=": r"\le ", ">=": r"\ge ", "==": "=", "!=": r"\ne "}
+_FONTS = re.compile(r"\\(?:text|mathrm|mathbf|textbf|mbox|textit|operatorname|textnormal|emph)\s*\{([^{}]*)\}")
+_DRESSING = re.compile(r"\\(?:left|right|displaystyle)\b|\\[ ,;!]")
+_PARENTHESIZED = re.compile(r"\([^()]*\)")
 _HALF_DAY = re.compile(r"(?<=\d)\s?([ap])\.m\b\.?")
 _REPEATING = re.compile(r"(\d{0,20})\.(\d{0,20})\\overline\s*\{(\d{1,20})\}")
 _OPEN = {"(": ")", "[": "]", "{": "}", r"\{": r"\}"}
@@ -302,11 +305,16 @@ def is_word(run: str) -> bool:
 
 def plain(text: str) -> str:
     """An answer as comparable text: no LaTeX dressing, one space between words, no outer punctuation."""
-    text = re.sub(
-        r"\\(?:text|mathrm|mathbf|textbf|mbox|textit|operatorname|textnormal|emph)\s*\{([^{}]*)\}", r" \1 ", text
-    )
-    text = re.sub(rf"\\(?:left|right|displaystyle)\b|[${THIN}]|\\[ ,;!]", " ", text)
-    text = " ".join(text.split()).strip(" .,;:!?'\"")
-    if re.fullmatch(r"\([^()]*\)", text):
+    text = undressed(text).strip(" .,;:!?'\"")
+    return text[1:-1].strip() if text[:1] == "(" and _PARENTHESIZED.fullmatch(text) else text
+
+
+def undressed(text: str) -> str:
+    """An answer without LaTeX dressing, with single spaces, parentheses around it and final marks removed."""
+    if "\\" in text:
+        text = _FONTS.sub(r" \1 ", text)
+        text = _DRESSING.sub(" ", text)
+    text = " ".join(text.replace("$", " ").replace(THIN, " ").split()).rstrip(" .,;:")
+    if text[:1] == "(" and _PARENTHESIZED.fullmatch(text):
         text = text[1:-1].strip()
     return text

@@ -46,7 +46,7 @@ class Op:
     """An operation.
 
     Attributes:
-        kind: add, neg, mul, div, pow, root (degree, radicand), fact, abs, binom, floor, ceil, sum, prod, call, or a
+        kind: add, neg, mul, div, pow, root (degree, radicand), fact, fact2, abs, binom, floor, ceil, sum, prod, call, or a
             function's name.
         args: What it applies to.
         name: The name of a call, the range of a series.
@@ -166,7 +166,12 @@ class _Parser:
                 node = Op("mul", (node, DEGREE)) if degrees else Op("pow", (node, self.script()))
             elif token == "!":
                 self.take()
-                node = Op("fact", (node,))
+                double = self.peek() == "!"
+                if double:
+                    self.take()
+                    if self.peek() == "!":
+                        raise Unreadable("a multifactorial")
+                node = Op("fact2" if double else "fact", (node,))
             elif token == "*" and self.tokens[self.at + 1 : self.at + 2] == ["*"]:
                 self.at += 2
                 node = Op("pow", (node, self.signed()))

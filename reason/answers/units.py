@@ -29,9 +29,11 @@ _POWERS = {"square": "^2", "sq": "^2", "cubic": "^3", "cu": "^3"}
 def unit_of(tokens: list[str]) -> tuple[list[str], str]:
     """Split trailing unit tokens off an expression: what is left, and the unit ("" for none, "%" for percent)."""
     end = len(tokens)
-    if tokens and tokens[-1] in CURRENCIES:
+    if not tokens or (tokens[-1][0].isdigit() and tokens[-2:-1] != ["^"]):
+        return tokens, ""
+    if tokens[-1] in CURRENCIES:
         return tokens[:-1], CURRENCIES[tokens[-1]]
-    if tokens and tokens[-1] == "%":
+    if tokens[-1] == "%":
         return tokens[:-1], "%"
     letters = [token for token in tokens[-1:] if token in ("C", "F", "K")]
     stem = tokens[: end - len(letters)]
