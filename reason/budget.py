@@ -127,6 +127,17 @@ class Meter:
         computed = self.generated - self.shared + self.prefilled
         return self._rates.policy * computed + self._rates.scorer * self.scored
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the problem's first step."""
+        return time.monotonic() - self._started
+
+    def resume(self, seconds: float) -> None:
+        """Let the clock stand at so many seconds, unless it has gone further: they passed before an interruption."""
+        self._started = min(self._started, time.monotonic() - seconds)
+        if self.budget.seconds is not None:
+            self.deadline = self._started + self.budget.seconds
+
     def seconds_left(self) -> float | None:
         """Seconds until the deadline, 0 after it; None without one."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())

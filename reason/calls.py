@@ -43,6 +43,10 @@ LOCAL_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticEr
 T = TypeVar("T")
 R = TypeVar("R")
 Enough = Callable[[Sequence[Step | None]], bool]
+Landed = Callable[[Sequence[tuple[int, Step]]], None]
+"""Called with steps and their places among the paths as soon as they are there; failed and unfinished ones left out."""
+Scored = Callable[[Sequence[Score]], None]
+"""Called with all scores of a request as soon as they are there."""
 
 
 class ContractError(BackendError):
@@ -64,6 +68,7 @@ class Request:
     verb: str
     items: Sequence[Any]
     failures: list[Failure]
+    landed: Scored | None
     scores: asyncio.Future[list[Score]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -92,28 +97,36 @@ class Caller:
         *,
         enough: Enough | None = None,
         deadline: float | None = None,
+        landed: Landed | None = None,
     ) -> list[Step]:
         """One step per path; see `Extend` for `enough`. What is in flight at the deadline ends with Finish.BUDGET."""
         self._rows += len(paths)
         try:
-            if enough is None and deadline is None:
-                return await self._whole(paths, sampling, failures)
-            return await self._landing(paths, sampling, failures, enough, deadline)
+            one_by_one = landed is not None and hasattr(self._policy, "stream")
+            if enough is None and deadline is None and not one_by_one:
+                return await self._whole(paths, sampling, failures, landed)
+            return await self._landing(paths, sampling, failures, enough, deadline, landed)
         finally:
             self._rows -= len(paths)
             if self._requests:
                 self._settle()
 
-    async def judge(self, paths: Sequence[Path], failures: list[Failure]) -> list[Score]:
+    async def judge(
+        self, paths: Sequence[Path], failures: list[Failure], *, landed: Scored | None = None
+    ) -> list[Score]:
         """One score per path, from a call shared with other problems."""
-        return await self._shared("judge", paths, failures)
+        return await self._shared("judge", paths, failures, landed)
 
-    async def compare(self, pairs: Sequence[tuple[Path, Path]], failures: list[Failure]) -> list[Score]:
+    async def compare(
+        self, pairs: Sequence[tuple[Path, Path]], failures: list[Failure], *, landed: Scored | None = None
+    ) -> list[Score]:
         """One score per pair, from a call shared with other problems."""
-        return await self._shared("compare", pairs, failures)
+        return await self._shared("compare", pairs, failures, landed)
 
-    async def _shared(self, verb: str, items: Sequence[Any], failures: list[Failure]) -> list[Score]:
-        request = Request(verb, items, failures)
+    async def _shared(
+        self, verb: str, items: Sequence[Any], failures: list[Failure], landed: Scored | None
+    ) -> list[Score]:
+        request = Request(verb, items, failures, landed)
         self._requests.append(request)
         self._settle()
         return await request.scores
@@ -124,11 +137,13 @@ class Caller:
             task.cancel()
         await asyncio.gather(*self._judging, return_exceptions=True)
 
-    async def _whole(self, paths: Sequence[Path], sampling: Sampling, failures: list[Failure]) -> list[Step]:
+    async def _whole(
+        self, paths: Sequence[Path], sampling: Sampling, failures: list[Failure], landed: Landed | None = None
+    ) -> list[Step]:
         async def call(some: Sequence[Path]) -> list[Step]:
             return checked(await self._policy.extend(some, sampling), some, self._policy, "extend")
 
-        steps, lost = await self._persist(call, paths, step_error)
+        steps, lost = await self._persist(call, paths, step_error, landed)
         for index, why in lost.items():
             failures.append(Failure("extend", why.message, why.attempts))
             if steps[index] is None:
@@ -142,6 +157,7 @@ class Caller:
         failures: list[Failure],
         enough: Enough | None,
         deadline: float | None,
+        told: Landed | None,
     ) -> list[Step]:
         steps: list[Step | None] = [None] * len(paths)
         salvaged: dict[int, Step] = {}
@@ -154,6 +170,8 @@ class Caller:
             ):
                 async for index, step in landed:
                     steps[index] = step
+                    if told is not None and step.finish is not Finish.ERROR:
+                        told([(index, step)])
                     if enough is not None and enough(steps):
                         break
         except TimeoutError:
@@ -268,14 +286,25 @@ class Caller:
                     request.failures.append(Failure(verb, score.error, why.attempts if why else 1))
                 given.append(score)
             start += len(request.items)
+            self._hand_over(request, given)
+
+    @staticmethod
+    def _hand_over(request: Request, given: list[Score]) -> None:
+        try:
+            if request.landed is not None:
+                request.landed(given)
+        except Exception as error:
             if not request.scores.done():
-                request.scores.set_result(given)
+                request.scores.set_exception(error)
+        if not request.scores.done():
+            request.scores.set_result(given)
 
     async def _persist(
         self,
         call: Callable[[Sequence[T]], Awaitable[list[R]]],
         items: Sequence[T],
         wrong: Callable[[R], str | None],
+        landed: Callable[[Sequence[tuple[int, R]]], None] | None = None,
     ) -> tuple[list[R | None], dict[int, Lost]]:
         """Results in order, None where every attempt raised, and why requests failed for good, by index."""
         results: list[R | None] = [None] * len(items)
@@ -293,16 +322,19 @@ class Caller:
                 raised, patient = True, not isinstance(error, LOCAL_ERRORS)
                 lost.update((index, Lost(describe(error), attempt + 1)) for index in waiting)
                 continue
-            raised, still = False, []
+            raised, still, good = False, [], list[tuple[int, R]]()
             for index, result in zip(waiting, got, strict=True):
                 results[index] = result
                 message = wrong(result)
                 if message is not None:
                     lost[index] = Lost(message, attempt + 1)
                     still.append(index)
-                elif attempt:
+                else:
                     lost.pop(index, None)
+                    good.append((index, result))
             waiting = still
+            if landed is not None and good:
+                landed(good)
             if not waiting:
                 break
         if raised and self._retries and len(waiting) > 1:
@@ -312,6 +344,8 @@ class Caller:
                 lost[index] = Lost(message or "", self._retries + 2)
                 if message is None:
                     del lost[index]
+                    if landed is not None:
+                        landed([(index, found[0])])
         return results, lost
 
     async def _once(

@@ -13,6 +13,8 @@ from reason.budget import Budget, Budgets, Meter, Rates, estimate_tokens, path_t
 from reason.calls import Caller, ContractError, Enough, describe
 from reason.checks import COMPARING, check_budget, shown_scorer
 from reason.order import Order, Samplings, SearchError
+from reason.trace.errors import StoreError
+from reason.trace.recall import Calls, Recording
 from reason.types import (
     Failure,
     Finish,
@@ -48,6 +50,7 @@ class Job:
         problem: The problem.
         meter: What it has spent.
         hasher: blake2 over run seed and problem id.
+        calls: Where its work goes.
         failures: What was survived so far.
         extended: Path copies seeded so far.
         refused: Extensions in a row of which the budget left nothing.
@@ -56,6 +59,7 @@ class Job:
     problem: Problem
     meter: Meter
     hasher: Any
+    calls: Calls
     failures: list[Failure] = field(default_factory=list)
     extended: int = 0
     refused: int = 0
@@ -82,6 +86,7 @@ class Driver:
         policy, scorer, search, sampling, budget, seed: As in `reason.solve`.
         caller: Where work goes.
         generated: Called with the number of tokens whenever some have been generated.
+        recording: Where work is looked up first and then kept; None: nowhere.
 
     Attributes:
         closing: Set when the run is being cancelled: searches are not advanced any more.
@@ -97,7 +102,9 @@ class Driver:
         seed: int,
         caller: Caller,
         generated: Callable[[int], None],
+        recording: Recording | None = None,
     ) -> None:
+        self._recording = recording
         self._policy, self._scorer, self._search, self._caller = policy, scorer, search, caller
         self._samplings, self._budget, self._seed, self._generated = Samplings(sampling), budget, seed, generated
         self._count: Callable[[str], int] = getattr(policy, "count_tokens", estimate_tokens)
@@ -112,17 +119,22 @@ class Driver:
             BackendError: The policy or scorer broke its protocol.
         """
         hasher = hashlib.blake2b(f"{self._seed}\0{problem.id}\0".encode(), digest_size=8)
-        job = Job(problem, Meter(self._limits(problem), self._rates), hasher)
+        meter = Meter(self._limits(problem), self._rates)
+        recall = None if self._recording is None else self._recording.start(problem, self._caller, meter)
+        job = Job(problem, meter, hasher, recall or self._caller)
         try:
             outcome = await self._advance(job, self._start(problem))
-        except (UsageError, MissingExtraError, ContractError):
+        except (UsageError, MissingExtraError, ContractError, StoreError):
             raise
         except Exception as error:
             job.failures.append(Failure("search", describe(error)))
             outcome = Outcome(problem, None, None, stopped="error")
         stopped = "budget" if job.meter.hit and outcome.stopped == "done" else outcome.stopped
         failures = (*outcome.failures, *job.failures)
-        return replace(outcome, cost=job.meter.cost(), stopped=stopped, failures=failures)
+        outcome = replace(outcome, cost=job.meter.cost(), stopped=stopped, failures=failures)
+        if recall is not None:
+            recall.finish(outcome)
+        return outcome
 
     def _limits(self, problem: Problem) -> Budget:
         if isinstance(self._budget, Budget):
@@ -270,7 +282,7 @@ class Driver:
             return enough is not None and enough([None if step is None else order.ended(step) for step in landed])
 
         try:
-            got = await self._caller.extend(
+            got = await job.calls.extend(
                 order.paths, order.sampling, job.failures, enough=land if enough else None, deadline=meter.deadline
             )
         except UsageError:
@@ -288,7 +300,7 @@ class Driver:
     async def _alone(self, job: Job, path: Path, sampling: Sampling) -> Step:
         """One path of a call that was refused: a question of the search's own may fail without ending the run."""
         try:
-            return (await self._caller.extend([path], sampling, job.failures, deadline=job.meter.deadline))[0]
+            return (await job.calls.extend([path], sampling, job.failures, deadline=job.meter.deadline))[0]
         except UsageError as error:
             if not job.asks(path):
                 raise
@@ -302,14 +314,14 @@ class Driver:
             raise UsageError(
                 "the search asked for scores and no scorer was given; pass scorer=reason.load_scorer(name)"
             )
-        return await self._score(job, paths, self._caller.judge, self._judging)
+        return await self._score(job, paths, job.calls.judge, self._judging)
 
     async def _compare(self, job: Job, pairs: tuple[Pair, ...]) -> list[Score]:
         if not pairs:
             return []
         if not hasattr(self._scorer, "compare"):
             raise UsageError(f"the search compares pairs and {shown_scorer(self._scorer)}; {COMPARING}")
-        return await self._score(job, pairs, self._caller.compare, self._comparing)
+        return await self._score(job, pairs, job.calls.compare, self._comparing)
 
     def _judging(self, path: Path) -> int:
         """Most tokens that judging a path may pass through the scorer."""

@@ -15,8 +15,10 @@ data: what fails for good is a `Failure` of its outcome, and the run goes on.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from reason.budget import Budget, Budgets
@@ -24,6 +26,8 @@ from reason.calls import Caller
 from reason.checks import check_run
 from reason.drive import Driver
 from reason.progress import Progress, Report
+from reason.trace.recall import recording
+from reason.trace.store import Store, opened
 from reason.types import Outcome, Policy, Problem, Sampling, Scorer
 from reason.work import Search
 
@@ -45,6 +49,7 @@ def solve(
     retries: int = 2,
     progress: Report = None,
     on_outcome: Callable[[Outcome], None] | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
 ) -> list[Outcome]:
     """Search for an answer to each problem; works inside a running event loop (a notebook) too.
 
@@ -63,13 +68,15 @@ def solve(
             (problems done, problems, cost so far) whenever a problem is done.
         on_outcome: Called with each outcome as its problem is done, in that order; what it raises ends the run. After
             Ctrl-C it has been called for everything that was done, and KeyboardInterrupt is raised.
+        store: A file, or an open `reason.trace.Store`: everything is written to it as it lands, and what is there is
+            not paid for again, so that the same call goes on after any interruption.
 
     Returns:
         One outcome for each problem, in their order.
 
     Raises:
         UsageError: If an argument cannot work; nothing has been paid for yet, except where a backend says it later.
-        BackendError: If a policy or scorer returns lists of the wrong length.
+        BackendError: If a policy or scorer returns lists of the wrong length, or the store cannot be written any more.
     """
     run = asolve(
         problems,
@@ -83,6 +90,7 @@ def solve(
         retries=retries,
         progress=progress,
         on_outcome=on_outcome,
+        store=store,
     )
     return blocking(run)
 
@@ -100,14 +108,24 @@ async def asolve(
     retries: int = 2,
     progress: Report = None,
     on_outcome: Callable[[Outcome], None] | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
 ) -> list[Outcome]:
     """`solve` for callers that have an event loop. Cancelling it cancels what is in flight."""
     problems = list(problems)
     check_run(problems, policy, search, scorer, sampling, budget, seed=seed, concurrency=concurrency, retries=retries)
     caller = Caller(policy, scorer, retries=retries, seed=seed)
     outcomes: dict[int, Outcome] = {}
-    with Progress(progress, len(problems)) as bar:
-        driver = Driver(policy, scorer, search, sampling, budget, seed, caller, bar.generated)
+    with ExitStack() as stack:
+        recorded = None
+        if store is not None:
+            kept, ours = opened(store)
+            if ours:
+                stack.enter_context(kept)
+            recorded = recording(
+                kept, policy=policy, search=search, scorer=scorer, sampling=sampling, budget=budget, seed=seed
+            )
+        bar = stack.enter_context(Progress(progress, len(problems)))
+        driver = Driver(policy, scorer, search, sampling, budget, seed, caller, bar.generated, recorded)
 
         async def work(waiting: Iterator[tuple[int, Problem]]) -> None:
             for index, problem in waiting:
