@@ -118,7 +118,7 @@ class Compared:
 
     def data(self) -> dict[str, Any]:
         """For JSON; NaN is null there."""
-        return _nulled(asdict(self))  # type: ignore[no-any-return]
+        return nulled(asdict(self))  # type: ignore[no-any-return]
 
 
 def compare_runs(
@@ -236,11 +236,12 @@ def _against(entries: Sequence[Entry], baseline: str | None, families: Sequence[
     return [Against(entry.name, base.name, pair, p) for entry, pair, p in zip(others, found, adjusted, strict=True)]
 
 
-def _nulled(data: Any) -> Any:
+def nulled(data: Any) -> Any:
+    """The data for JSON: tuples are lists, NaN and infinities null."""
     if isinstance(data, float):
         return data if math.isfinite(data) else None
     if isinstance(data, Mapping):
-        return {key: _nulled(value) for key, value in data.items()}
+        return {key: nulled(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
-        return [_nulled(value) for value in data]
+        return [nulled(value) for value in data]
     return data

@@ -20,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reason.evals.leastsquares import minimize
-from reason.evals.power_law import Interval, PowerLaw, fit
+from reason.evals.power_law import Interval, PowerLaw
 from reason.types import UsageError
 
 Floats = NDArray[np.float64]
 
 FLOPS_PER_PARAMETER_TOKEN = 6
 FEWEST_JOINT = 5
+SAME_COST = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,31 +38,11 @@ class Trained:
         parameters: N, without embeddings.
         tokens: D, tokens trained on.
         loss: Test loss in nats per token, above 0.
-        flops: C; None is 6 N D.
     """
 
     parameters: float
     tokens: float
     loss: float
-    flops: float | None = None
-
-    @property
-    def compute(self) -> float:
-        """C in FLOPs."""
-        return self.flops if self.flops is not None else FLOPS_PER_PARAMETER_TOKEN * self.parameters * self.tokens
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A power law without a floor in Kaplan's writing, (critical / x)^exponent.
-
-    Attributes:
-        critical: N_c, D_c or C_c: the x at which the law gives a loss of 1.
-        law: The fit, whose exponent is α.
-    """
-
-    critical: float
-    law: PowerLaw
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,53 +86,32 @@ class Joint:
         return self.d_exponent / (self.n_exponent + self.d_exponent)
 
 
-def by_parameters(runs: Sequence[Trained]) -> Constant:
-    """L(N) over the best run of each size.
-
-    Raises:
-        UsageError: As `reason.evals.power_law.fit`: fewer than 3 sizes, or values not above 0.
-    """
-    return _constant(_best([(run.parameters, run.loss) for run in runs]))
-
-
-def by_tokens(runs: Sequence[Trained]) -> Constant:
-    """L(D) over the best run of each amount of data.
-
-    Raises:
-        UsageError: As `by_parameters`.
-    """
-    return _constant(_best([(run.tokens, run.loss) for run in runs]))
-
-
-def by_compute(runs: Sequence[Trained]) -> Constant:
-    """L(C) along the runs that no run of as little compute beats.
-
-    Raises:
-        UsageError: As `by_parameters`.
-    """
-    return _constant(envelope([(run.compute, run.loss) for run in runs]))
+def least(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The least loss at each x, by rising x: what L(N) and L(D) are fitted to."""
+    found: dict[float, float] = {}
+    for x, loss in points:
+        found[x] = min(loss, found.get(x, math.inf))
+    return sorted(found.items())
 
 
 def envelope(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points (cost, loss) that none of at most their cost equals or beats, by rising cost."""
+    """The points that none of at most their cost equals or beats, by rising cost: what L(C) is fitted to.
+
+    Costs that differ by less than a thousandth count as equal.
+    """
     kept: list[tuple[float, float]] = []
     for cost, loss in sorted(points):
-        if not kept or loss < kept[-1][1]:
-            kept.append((cost, loss))
+        if kept and loss >= kept[-1][1]:
+            continue
+        if kept and cost < kept[-1][0] * (1 + SAME_COST):
+            kept.pop()
+        kept.append((cost, loss))
     return kept
 
 
-def _best(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    least: dict[float, float] = {}
-    for x, loss in points:
-        least[x] = min(loss, least.get(x, math.inf))
-    return sorted(least.items())
-
-
-def _constant(points: Sequence[tuple[float, float]]) -> Constant:
-    law = fit([x for x, _ in points], [loss for _, loss in points])
-    critical = math.exp(min(700.0, math.log(law.scale) / law.exponent)) if law.exponent else math.inf
-    return Constant(critical, law)
+def critical(law: PowerLaw) -> float:
+    """N_c, D_c or C_c of a law without a floor: the x at which it gives a loss of 1."""
+    return math.exp(min(700.0, math.log(law.scale) / law.exponent)) if law.exponent else math.inf
 
 
 def joint(runs: Sequence[Trained]) -> Joint:

@@ -18,6 +18,7 @@ Residuals = Callable[[Floats], Floats]
 
 ROUNDS = 500
 TOLERANCE = 1e-13
+SAME = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,17 @@ def _told(residuals: Residuals, values: Floats, rss: float) -> Solution:
     current, slopes = residuals(values), jacobian(residuals, values)
     freedom = len(current) - len(values)
     covariance = np.full((len(values), len(values)), math.nan)
-    if freedom > 0 and np.isfinite(slopes).all() and np.linalg.matrix_rank(slopes) == len(values):
+    if freedom > 0 and _determined(slopes):
         covariance = np.linalg.inv(slopes.T @ slopes) * (rss / freedom)
     return Solution(values, rss, covariance, freedom)
+
+
+def _determined(slopes: Floats) -> bool:
+    """Whether the residuals tell all parameters apart, up to the rounding of the differences."""
+    if not np.isfinite(slopes).all():
+        return False
+    norms = np.linalg.norm(slopes, axis=0)
+    return bool(norms.all()) and int(np.linalg.matrix_rank(slopes / norms, tol=SAME)) == len(norms)
 
 
 def _rss(residuals: Floats) -> float:

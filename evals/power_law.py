@@ -117,6 +117,34 @@ def best(x: Sequence[float], y: Sequence[float]) -> PowerLaw:
     return floored if floored.floor > 0 and floored.aicc < plain.aicc else plain
 
 
+def resampled(law: PowerLaw, x: Sequence[float], rows: Floats) -> Floats:
+    """The law fitted again to other y at the same x, as the bootstrap over problems draws them.
+
+    Args:
+        law: The fit to the y at hand; with a floor above 0, c is fitted too.
+        x: Shape [points].
+        rows: Shape [draws, points]; points at or below 0 are left out of their draw.
+
+    Returns:
+        log a at the mean of log x, b and c of each draw, in that order; a draw with fewer than 3 different x left (4
+        with a floor) is NaN. Shape [draws, 3].
+    """
+    floor = law.floor > 0
+    xs = np.asarray(x, float)
+    middle = float(np.log(xs).mean())
+    start = [math.log(law.scale) - law.exponent * middle, law.exponent]
+    found = np.full((len(rows), 3), math.nan)
+    for place, ys in enumerate(rows):
+        known = ys > 0
+        if len(set(xs[known].tolist())) < FEWEST + floor:
+            continue
+        part = [min(0.97, law.floor / float(ys[known].min()))] if floor else []
+        solution, shift = _solve(xs[known], ys[known], floor, start=[*start, *part])
+        scale, exponent, base = _parts(solution, shift)
+        found[place] = math.log(scale) - exponent * middle, exponent, base
+    return found
+
+
 def check(x: Sequence[float], y: Sequence[float], fewest: int) -> tuple[Floats, Floats]:
     """The points as arrays by rising x.
 
@@ -139,8 +167,8 @@ def check(x: Sequence[float], y: Sequence[float], fewest: int) -> tuple[Floats, 
     return xs[order], ys[order]
 
 
-def _solve(xs: Floats, ys: Floats, floor: bool) -> tuple[Solution, float]:
-    """Parameters (log a at the mean of log x, b[, c / smallest y]) and that mean."""
+def _solve(xs: Floats, ys: Floats, floor: bool, start: Sequence[float] | None = None) -> tuple[Solution, float]:
+    """Parameters (log a at the mean of log x, b[, c]) and that mean; `start` has c as a share of the smallest y."""
     logs = np.log(xs)
     shift = float(logs.mean())
     centred = logs - shift
@@ -153,8 +181,8 @@ def _solve(xs: Floats, ys: Floats, floor: bool) -> tuple[Solution, float]:
             found = np.exp(np.clip(values[0] - values[1] * centred, -700, 700)) + share
         return np.asarray(np.log(found) - target, float)
 
-    starts = []
-    for part in FLOORS if floor else (0.0,):
+    starts = [] if start is None else [start]
+    for part in () if start is not None else FLOORS if floor else (0.0,):
         slope, height = np.polyfit(centred, np.log(ys - part * smallest), 1)
         starts.append([height, -slope, part][: 2 + floor])
     solution = minimize(residuals, starts)

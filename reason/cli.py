@@ -21,8 +21,10 @@ from rich.console import Console
 from reason.calibrate_command import calibrate
 from reason.compare_command import compare
 from reason.grade_command import grade_file
+from reason.scaling_command import scaling
 from reason.tune_command import tune
 from reason.types import MissingExtraError, Problem, ReasonError, Sampling, UsageError
+from reason.view_command import view
 
 if TYPE_CHECKING:
     from reason.budget import Budget
@@ -131,11 +133,12 @@ def solve(
     budget_scorer_tokens: BudgetScorerTokens = None,
     budget_flops: BudgetFlops = None,
     budget_seconds: BudgetSeconds = None,
-    tree: Annotated[bool, typer.Option("--tree", help="Print the search tree.")] = False,
+    tree: Annotated[bool, typer.Option("--tree", help="Print the search tree; a terminal shows it grow.")] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Answer one question, with its steps, their scores, the confidence and the cost."""
+    from reason.growing import LiveTree
     from reason.options import recorded
     from reason.resolve import setup
     from reason.show import json_line, outcome_json, print_outcome
@@ -152,20 +155,22 @@ def solve(
     _check_scorer(chosen, [problem])
     from reason.run import solve as run
 
-    outcome = run(
-        [problem],
-        policy=chosen.policy,
-        search=chosen.search,
-        scorer=chosen.judge,
-        sampling=sampling,
-        budget=budget,
-        seed=seed,
-        progress=False,
-    )[0]
+    console = Console()
+    with LiveTree(console, problem, wanted=tree and not as_json) as live:
+        outcome = run(
+            [problem],
+            policy=chosen.policy,
+            search=live.watch(chosen.search),
+            scorer=chosen.judge,
+            sampling=sampling,
+            budget=budget,
+            seed=seed,
+            progress=False,
+        )[0]
     if outcome.stopped == "error":
         raise ReasonError(outcome.failures[-1].message if outcome.failures else "the search failed")
     if not as_json:
-        print_outcome(Console(), outcome, tree=tree)
+        print_outcome(console, outcome, tree=tree)
         return
     told = {"model": chosen.model, "strategy": chosen.strategy, "n": n, "scorer": chosen.scorer, "seed": seed}
     told |= {"set": recorded(chosen.options)}
@@ -245,8 +250,10 @@ def demo(
 
 app.command()(calibrate)
 app.command()(compare)
+app.command()(scaling)
 app.command()(tune)
 app.command(name="grade")(grade_file)
+app.command()(view)
 
 
 @app.command()

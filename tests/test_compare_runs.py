@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kept import keep
 
 from reason.cli import main
 from reason.evals.compare_runs import compare_runs
@@ -18,26 +19,10 @@ from reason.evals.record import Record
 from reason.evals.results import Results
 from reason.evals.run import evaluate
 from reason.evals.stored import families_of, family_of, read_runs
-from reason.policies.fake import FakePolicy, FakeScorer, fake_problems
+from reason.policies.fake import FakePolicy
 from reason.search import STRATEGIES
 from reason.types import Problem, UsageError
 from toy import TASK
-
-
-def keep(folder: Path, strategy: str, n: int, *, seed: int = 0, count: int = 40, **config: object) -> Path:
-    """A run as `reason eval --out` keeps it."""
-    search = STRATEGIES[strategy](n)
-    results = Results(folder, {"task": "toy", "strategy": strategy, "n": n, "model": "fake", "seed": seed, **config})
-    evaluate(
-        fake_problems(count),
-        TASK.grade,
-        policy=FakePolicy(accuracy=0.6),
-        search=search,
-        scorer=FakeScorer(noise=0.4) if search.needs else None,
-        seed=seed,
-        results=results,
-    )
-    return folder
 
 
 @pytest.fixture
