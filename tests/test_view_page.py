@@ -85,7 +85,7 @@ def test_the_table_is_filtered_and_sorted(browser: Browser, sample: str) -> None
     browser.run("document.querySelector('[data-column=tokens] button').click()")
     assert browser.run(cells) == sorted(browser.run(cells))
     browser.run("document.querySelector('#filter').focus()")
-    browser.type("boxes 29 wrong")
+    browser.type("boxes 29 incorrect")
     assert browser.run("document.querySelector('#count').textContent").endswith(" of 300 problems")
     shown = browser.run("[...document.querySelectorAll('#problem-rows .question')].map(x => x.textContent)")
     assert shown

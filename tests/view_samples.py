@@ -75,12 +75,11 @@ def sample_run(questions: list[str]) -> RunView:
             question,
             answer=str(index % 7),
             gold=str(index % 5),
-            verdict="correct" if index % 7 == index % 5 else "wrong",
+            verdict="correct" if index % 7 == index % 5 else "incorrect",
             stopped="budget" if index % 11 == 10 else "done",
             tokens=100 + 37 * index % 1000,
             seconds=index / 10,
             failures=index % 13 == 12,
-            nodes=50,
         )
         for index, question in enumerate(questions)
     )

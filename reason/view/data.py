@@ -73,10 +73,10 @@ class Row:
     Attributes:
         id, question, answer, gold: As in `Outcome`.
         verdict: A grade's name, "failed", or empty where nothing graded it.
-        state: "waiting", "running" or "done".
+        state: "running", "interrupted" or "done".
         stopped: "done", "budget" or "error"; empty while it is not done.
         tokens, scored_tokens, seconds: What it cost so far.
-        failures, nodes: How many.
+        failures: How many.
     """
 
     id: str
@@ -90,7 +90,6 @@ class Row:
     scored_tokens: int = 0
     seconds: float = 0.0
     failures: int = 0
-    nodes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,6 @@ def run_json(run: RunView, formulas: Formulas) -> dict[str, Any]:
             row.scored_tokens,
             _number(row.seconds, 2),
             row.failures,
-            row.nodes,
         ]
         for row in run.rows
     ]

@@ -51,7 +51,7 @@ async function openProblem(index, focus) {
   document.body.classList.add("one");
   byId("problem").hidden = false;
   byId("hint").hidden = true;
-  setTree(data, keep && tree.data.parent.length <= data.parent.length);
+  setTree(data, keep);
   showProblem(table.rows[index], index);
   showDetail();
   for (const row of table.list.shown.values()) {

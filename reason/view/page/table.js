@@ -1,7 +1,7 @@
 // The table of problems: sorted, filtered, one row a problem.
 
-const [ID, QUESTION, ANSWER, GOLD, VERDICT, STATE, STOPPED, TOKENS, SCORED, SECONDS, FAILURES, NODES] = Array(12).keys();
-const SIGNS = { correct: "✓", wrong: "✗", failed: "!", running: "…", waiting: "·" };
+const [ID, QUESTION, ANSWER, GOLD, VERDICT, STATE, STOPPED, TOKENS, SCORED, SECONDS, FAILURES] = Array(11).keys();
+const SIGNS = { correct: "✓", incorrect: "✗", failed: "!", running: "…", interrupted: "…" };
 const COLUMNS = [
   ["verdict", "Verdict", (row) => verdictOf(row)],
   ["question", "Problem", (row, index) => index],

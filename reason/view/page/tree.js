@@ -6,9 +6,10 @@ const ENDS = ["", "complete", "cut off by the token limit", "cut off by the budg
 const OPEN_AT_ONCE = 150;
 const tree = { data: null, kids: [], depth: [], place: [], open: new Set(), rows: [], at: -1, low: 0, high: 1, list: null };
 
-// Arrange the data: children in their order, depths, the range of scores.
+// Arrange the data: children in their order, depths, the range of scores. `keep` keeps what is open and chosen.
 function setTree(data, keep) {
   const count = data.parent.length;
+  const before = keep ? { data: tree.data, kids: tree.kids, open: tree.open, at: tree.at } : null;
   tree.data = data;
   tree.kids = Array.from({ length: count + 1 }, () => null);
   tree.depth = new Int32Array(count);
@@ -25,14 +26,34 @@ function setTree(data, keep) {
   }
   tree.low = low;
   tree.high = high;
-  if (!keep) {
-    tree.at = -1;
-    tree.open = new Set();
-    for (let node = 0; node < count; node += 1) {
-      if (children(node).length && (count <= OPEN_AT_ONCE || data.flags[node] & CHOSEN)) tree.open.add(node);
-    }
+  tree.at = -1;
+  tree.open = new Set();
+  for (let node = 0; node < count; node += 1) {
+    const known = before && before.data.done === data.done && before.kids[node + 1];
+    if (known || !children(node).length) continue;
+    if (count <= OPEN_AT_ONCE || data.flags[node] & CHOSEN) tree.open.add(node);
   }
+  if (before) keepOpen(before);
   flatten();
+}
+
+// Nodes are only added while a search runs; once it is done they may stand in another order, and are found by texts.
+function keepOpen(before) {
+  const same = before.data.done === tree.data.done;
+  const cache = new Map([[-1, -1]]);
+  const now = (node) => {
+    if (same) return node < tree.data.parent.length ? node : -2;
+    if (!cache.has(node)) {
+      const parent = now(before.data.parent[node]);
+      const text = sourceOf(before.data.text[node], before.data.math);
+      const found = parent === -2 ? undefined :
+        children(parent).find((child) => sourceOf(tree.data.text[child], tree.data.math) === text);
+      cache.set(node, found === undefined ? -2 : found);
+    }
+    return cache.get(node);
+  };
+  for (const node of before.open) if (now(node) >= 0) tree.open.add(now(node));
+  if (before.at >= 0) tree.at = Math.max(-1, now(before.at));
 }
 
 const children = (node) => tree.kids[node + 1] || [];
