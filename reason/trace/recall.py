@@ -26,7 +26,7 @@ from typing import Any, Protocol
 
 from reason.budget import Budgets, Meter
 from reason.calls import Enough, Landed, Scored
-from reason.trace.identity import (
+from reason.identity import (
     budget_of,
     class_name,
     options_of,
@@ -115,7 +115,7 @@ def recording(
     by, judged_by = policy_identity(policy), None if scorer is None else scorer_identity(scorer)
     with store.transaction():
         policy_id = store.interned("policy", "identity", by, about=plain_json(_about_policy(policy)))
-        about = plain_json({"class": class_name(scorer), "name": getattr(scorer, "name", None)})
+        about = plain_json(_about_scorer(scorer))
         scorer_id = None if judged_by is None else store.interned("scorer", "identity", judged_by, about=about)
         described: dict[str, Any] = {
             "strategy": strategy_name(search),
@@ -139,6 +139,15 @@ def _about_policy(policy: Policy) -> dict[str, Any]:
         "class": class_name(policy),
         "capabilities": plain(policy.capabilities),
         "prompt": plain(shown()) if callable(shown) else None,
+    }
+
+
+def _about_scorer(scorer: Scorer | None) -> dict[str, Any]:
+    parameters = getattr(scorer, "parameters", 0)
+    return {
+        "class": class_name(scorer),
+        "name": getattr(scorer, "name", None),
+        "parameters": parameters if isinstance(parameters, int | float) else 0,
     }
 
 

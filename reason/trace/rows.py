@@ -44,7 +44,8 @@ class StoredSearch:
         number: Its id in the store.
         strategy, options: Its name, and what it was built with as far as that can be told.
         policy, scorer: Identities; scorer is None where there was none.
-        about_policy: The policy's class, capabilities and prompt; about_scorer: the scorer's class and name, or {}.
+        about_policy: The policy's class, capabilities and prompt; about_scorer: the scorer's class, name and parameter
+            count, or {}.
         sampling, budget: Their fields.
         seed: The run's.
         created: Seconds since 1970.
