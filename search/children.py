@@ -15,7 +15,7 @@ from reason.search.sparing import extend_sparingly
 from reason.search.tree import Tree
 from reason.search.units import STEP, Unit
 from reason.types import Finish, Path, Score
-from reason.work import Results, Work, extend
+from reason.work import Results, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,7 @@ def sample_children(
     Returns:
         The children of each parent, in order of first appearance, and whether the budget cut any of the steps.
     """
-    if novelty > 0:
-        families = [merge(family) for family in (yield from extend_sparingly(parents, counts, novelty, unit))]
-    else:
-        copies = [path for path, count in zip(parents, counts, strict=True) for _ in range(count)]
-        extended = iter((yield from extend(copies, unit.until, tokens=unit.tokens, step_end=unit.step_end)))
-        families = [merge([next(extended) for _ in range(count)]) for count in counts]
+    families = [merge(family) for family in (yield from extend_sparingly(parents, counts, novelty, unit))]
     cut = any(child.path.finish is Finish.BUDGET for family in families for child in family)
     return families, cut
 

@@ -44,6 +44,7 @@ def particles(
     aggregate: str | None = None,
     select: str = "naive",
     max_steps: int = 64,
+    novelty: float = 0.0,
 ) -> Strategy:
     """Particle filtering with n particles.
 
@@ -60,12 +61,16 @@ def particles(
         select: "naive" takes the best-valued solution, "weighted" the answer with the greatest weight of particles,
             "majority" the answer of most particles at the end, each copy counted.
         max_steps: Levels at most.
+        novelty: Copies of a path are extended only while the chance that a step is new is at least this; the copies
+            left over share the steps that were sampled, in proportion to their probabilities. 0: each its own.
 
     Raises:
         UsageError: An argument is out of range.
     """
     at_least("n", n)
-    rules = check_rules(Rules(resample, ess, temperature, tempering, target, potential, aggregate, select, max_steps))
+    rules = check_rules(
+        Rules(resample, ess, temperature, tempering, target, potential, aggregate, select, max_steps, novelty)
+    )
 
     def run(problem: Problem) -> SearchRun:
         population = Population(problem, rules)
@@ -89,6 +94,7 @@ def particle_gibbs(
     aggregate: str | None = None,
     select: str = "naive",
     max_steps: int = 64,
+    novelty: float = 0.0,
 ) -> Strategy:
     """Particle Gibbs: particle filters in a row, each with trajectories kept from the one before.
 
@@ -102,7 +108,8 @@ def particle_gibbs(
         n: New particles of all iterations together: the budget in whole solutions.
         iterations: Filters in a row, n at most; they share n evenly. None: 2, or n if that is less.
         keep: Particles kept from one to the next.
-        resample, ess, temperature, tempering, target, potential, aggregate, select, max_steps: As in `particles`.
+        resample, ess, temperature, tempering, target, potential, aggregate, select, max_steps, novelty: As in
+            `particles`.
 
     Raises:
         UsageError: An argument is out of range.
@@ -114,7 +121,9 @@ def particle_gibbs(
             f"iterations={iterations} with n={n}: each needs a particle; pass iterations={n} or a larger n"
         )
     at_least("keep", keep, 0)
-    rules = check_rules(Rules(resample, ess, temperature, tempering, target, potential, aggregate, select, max_steps))
+    rules = check_rules(
+        Rules(resample, ess, temperature, tempering, target, potential, aggregate, select, max_steps, novelty)
+    )
     sizes = [n // iterations + (index < n % iterations) for index in range(iterations)]
 
     def run(problem: Problem) -> SearchRun:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from reason.search.children import Child, judge_children, sample_children
+from reason.search.children import Child, judge_children, merge
 from reason.search.pool import Pool
 from reason.search.resampling import SCHEMES, ancestors, conditional_ancestors, effective_size, normalized
 from reason.search.select import SELECTIONS, check_aggregate, paid_for
+from reason.search.sparing import extend_sparingly
 from reason.search.stepping import FALLING, Entry, back_up, best_complete, ending, record
 from reason.search.strategy import at_least, number, one_of
 from reason.search.tree import Tree
@@ -23,6 +25,7 @@ from reason.work import Results, Work
 
 TARGETS = ("last", "all")
 POTENTIALS = ("odds", "probability", "reward")
+UNSAMPLED = (Finish.ERROR, Finish.CANCELLED, Finish.BUDGET)
 _LEAST = 1e-9
 
 
@@ -39,6 +42,7 @@ class Rules:
     aggregate: str | None
     select: str
     max_steps: int
+    novelty: float
 
 
 def check_rules(rules: Rules) -> Rules:
@@ -57,6 +61,7 @@ def check_rules(rules: Rules) -> Rules:
     check_aggregate(rules.aggregate)
     one_of("select", rules.select, SELECTIONS)
     at_least("max_steps", rules.max_steps)
+    number("novelty", rules.novelty, 0, 1)
     return rules
 
 
@@ -182,13 +187,37 @@ class Population:
         """Where every particle is after one more step."""
         moved = [line[min(level, len(line) - 1)] for line in lines] + self._now[len(lines) :]
         going = [index for index in range(len(lines), len(moved)) if moved[index].open]
-        families, self.cut = yield from sample_children([moved[index].path for index in going], [1] * len(going))
+        families = yield from self._sample([moved[index] for index in going])
+        self.cut = any(child.path.finish is Finish.BUDGET for [child] in families)
         for [child] in families:
             self._sampled.update(b"\0" + child.path.steps[-1].text.encode())
         judged = yield from judge_children(families, self.rules.aggregate, self._known)
         for index, family in zip(going, judged, strict=True):
             moved[index] = self._moved(moved[index], family)
         return moved
+
+    def _sample(self, particles: Sequence[Particle]) -> Generator[Work, Results, list[list[Child]]]:
+        """A step for each particle."""
+        nodes = Counter(particle.entry.node for particle in particles)
+        parents = {particle.entry.node: particle.path for particle in particles}
+        families = yield from extend_sparingly(list(parents.values()), list(nodes.values()), self.rules.novelty)
+        shared = {
+            node: iter(self._shared_out(family, count))
+            for (node, count), family in zip(nodes.items(), families, strict=True)
+        }
+        return [merge([next(shared[particle.entry.node])]) for particle in particles]
+
+    def _shared_out(self, family: Sequence[Path], count: int) -> list[Path]:
+        """A step for each of so many copies of a path; where fewer were sampled, in proportion to probability."""
+        if len(family) == count:
+            return list(family)
+        found = merge([path for path in family if path.finish not in UNSAMPLED] or family)
+        known = [child.path.steps[-1] for child in found]
+        sure = all(step.logprobs for step in known)
+        masses = [math.exp(step.logprob) if sure else child.copies for step, child in zip(known, found, strict=True)]
+        weights = [mass / math.fsum(masses) for mass in masses]
+        drawn = ancestors(self.rules.resample, weights, count, self._random())
+        return [found[index].path for index in drawn]
 
     def _moved(self, particle: Particle, family: Sequence[Child]) -> Particle:
         node = particle.entry.node

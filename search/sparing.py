@@ -40,7 +40,7 @@ def further(steps: Sequence[Step], count: int, novelty: float) -> int:
     """How many more steps to sample where so many of `count` are there."""
     if any(step.finish is Finish.BUDGET for step in steps) or unseen(steps) < novelty:
         return 0
-    return min(max(len(steps), 1), count - len(steps))
+    return min(max(len(steps), 1), count - len(steps)) if novelty else count - len(steps)
 
 
 def extend_sparingly(
