@@ -30,6 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reason.budget import estimate_tokens, path_tokens
+from reason.identity import identified
 from reason.policies.additions import correct_lines, fake_problems, standing, terms_of
 from reason.policies.vocabulary import Ends, ending
 from reason.types import BackendError, Capabilities, Finish, Path, Sampling, Score, Step, Until, UsageError
@@ -81,6 +82,11 @@ class FakePolicy:
         self.seeds: list[int] = []
         self.peak = self.cancelled = self._in_flight = 0
         self._prefilled: set[str] = set()
+
+    @property
+    def identity(self) -> str:
+        """What its steps are kept by in a store."""
+        return identified(self, accuracy=self.accuracy, branch=self.branch, capabilities=self.capabilities)
 
     def lines(self, question: str, text: str = "") -> list[tuple[str, float]]:
         """The next whole line after `text` (which ends at a line's end) and its probability, for every possible one."""
@@ -303,6 +309,11 @@ class FakeScorer:
         self.latency, self.fail_first, self.error, self.parameters = latency, fail_first, error, parameters
         self.calls: list[int] = []
         self._seen: set[tuple[str, str]] = set()
+
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        return identified(self, good=self.good, bad=self.bad, noise=self.noise, incremental=self.incremental)
 
     def count_tokens(self, path: Path) -> int:
         """Tokens that judging the path costs with nothing cached."""

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from reason.budget import CHARACTERS_PER_TOKEN, path_tokens
+from reason.identity import identified
 from reason.types import BackendError, Capabilities, Finish, Path, Sampling, Step, Until, UsageError
 
 TextFunction = Callable[[str], str] | Callable[[str], Awaitable[str]]
@@ -52,12 +53,29 @@ class FunctionPolicy:
         if isinstance(step_end, str) or not all(step_end):
             raise UsageError(f"step_end is {step_end!r}; it must be a tuple of strings, none of them empty")
         self._function, self._template, self._step_end, self._workers = function, template, step_end, workers
+        self._name = name
         self._asynchronous = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
             getattr(function, "__call__", None)  # noqa: B004
         )
         self._threads = None if self._asynchronous else ThreadPoolExecutor(workers, "reason-function")
         self._gate: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore] | None = None
         self.capabilities = Capabilities(name or str(getattr(function, "__name__", type(function).__name__)), partial)
+
+    @property
+    def identity(self) -> str:
+        """What its steps are kept by in a store: the given name, or the function's own with its module.
+
+        Raises:
+            UsageError: It has neither.
+        """
+        name = self._name or str(getattr(self._function, "__qualname__", "<"))
+        if "<lambda>" in name or name == "<":
+            raise UsageError(
+                f"the function {self.capabilities.name!r} cannot be told from others, so a store would mix their "
+                "answers: give it a name, reason.wrap(function, name='model and version')"
+            )
+        where = "" if self._name else f"{self._function.__module__}."
+        return identified(self, function=f"{where}{name}", template=self._template, step_end=self._step_end)
 
     async def extend(self, paths: Sequence[Path], sampling: Sampling) -> list[Step]:
         """One continuation per path; see `reason.types.Policy`. Where the function raises, the step says so."""

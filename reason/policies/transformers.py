@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel
 
+from reason.identity import identified
 from reason.policies.encoding import Encoder
 from reason.policies.engine import Engine
 from reason.policies.likelihood import likelihoods
@@ -27,6 +28,7 @@ from reason.policies.loading import dtype_of, eos_tokens, load_model, logit_widt
 from reason.policies.memory import default_memory_gib
 from reason.policies.rows import Row
 from reason.policies.vocabulary import Vocabulary
+from reason.policies.weights import tokenizer_hash, weights_hash
 from reason.prompts import Prompt, default_prompt
 from reason.types import BackendError, Capabilities, Finish, Path, Problem, Sampling, Step, Until, UsageError
 
@@ -139,6 +141,17 @@ class TransformersPolicy:
             parameters=self._parameters,
             context=self.context,
             confidences=True,
+        )
+
+    @property
+    def identity(self) -> str:
+        """What its steps are kept by in a store: weights, tokenizer and prompt, whatever the model is called."""
+        return identified(
+            self,
+            model=type(self.model).__name__,
+            weights=weights_hash(self.model),
+            tokenizer=tokenizer_hash(self.tokenizer),
+            prompt=self.prompt,
         )
 
     def count_tokens(self, text: str) -> int:

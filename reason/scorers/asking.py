@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reason.budget import estimate_tokens, step_tokens
+from reason.identity import identified, policy_identity
 from reason.search.strategy import at_least, number
 from reason.types import Finish, Path, Policy, Problem, Sampling, Score, Step, Until, UsageError
 from reason.work import ask
@@ -142,6 +143,18 @@ class Asker:
         self.parameters = policy.capabilities.parameters
         self.name = policy.capabilities.name
         self._count: Callable[[str], int] = getattr(policy, "count_tokens", estimate_tokens)
+
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        return identified(
+            self,
+            policy=policy_identity(self.policy),
+            votes=self.votes,
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            seed=self.seed,
+        )
 
     async def replies(self, questions: Sequence[Question], votes: int | None = None) -> list[list[Reply]]:
         """So many replies to each question, all from one call."""

@@ -18,15 +18,14 @@ from reason.scorers.heads import VALUE_HEAD, need_safetensors, tensor_files
 from reason.scorers.outcome import Conversation, OutcomeScorer, Pair
 from reason.scorers.process import ProcessScorer
 from reason.scorers.reader import Reader, Reads, WholeReader
-from reason.scorers.render import Format, Lines, Speller, Unrenderable
+from reason.scorers.render import PROBE, Format, Lines, Speller, Unrenderable
 from reason.scorers.store import READ_AT, Loaded, load_card, load_classifier, load_own, read_json
-from reason.types import Path, Policy, Problem, Scorer, Step, UsageError
+from reason.types import Policy, Scorer, UsageError
 
 CLASSIFIERS: Mapping[str, tuple[str, Any]] = {
     "process-classifier": ("ForTokenClassification", AutoModelForTokenClassification),
     "outcome-classifier": ("ForSequenceClassification", AutoModelForSequenceClassification),
 }
-_PROBE = Path(Problem("probe", "What is 1 + 2?"), (Step("1 + 2 = 3\n\n"), Step("The answer is 3.")))
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -111,7 +110,7 @@ def assemble(
     aggregation(aggregate)
     form = format_of(loaded, kind, name, policy)
     try:
-        form.render(_PROBE)
+        form.render(PROBE)
     except Unrenderable as error:
         raise UsageError(f"{name}: {error}") from None
     reader: Reads

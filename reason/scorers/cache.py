@@ -18,6 +18,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
+from reason.identity import scorer_identity
 from reason.search.strategy import at_least
 from reason.types import Path, Score, Scorer
 
@@ -80,6 +81,11 @@ class Cached:
             raise AttributeError(name)
         found = getattr(self._scorer, name)
         return self._compare if name == "compare" else found
+
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        return scorer_identity(self._scorer)
 
     def count_tokens(self, path: Path) -> int:
         """The most tokens that judging this path can cost: none if it is known."""

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reason.identity import identified, scorer_identity
 from reason.search.strategy import one_of
 from reason.types import Path, Policy, Score, Scorer, UsageError
 
@@ -272,6 +273,11 @@ class Calibrated:
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._scorer, name)
+
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        return identified(self, scorer=scorer_identity(self._scorer), calibration=self.calibration)
 
     async def judge(self, paths: Sequence[Path]) -> list[Score]:
         """One score per path; what is unscored stays so."""

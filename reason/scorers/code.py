@@ -17,6 +17,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 
+from reason.identity import identified
 from reason.scorers.sandbox import Limits, Test, lacking, run_tests
 from reason.search.strategy import at_least, one_of
 from reason.types import BackendError, Finish, Path, Problem, Score, UsageError
@@ -100,6 +101,11 @@ class UnitTests:
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        return identified(self, limits=self._limits, block=self._block, packages=self._packages, oracle=self.oracle)
 
     def validate(self, problems: Sequence[Problem]) -> None:
         """Refuse problems without usable tests.

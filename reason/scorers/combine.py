@@ -16,6 +16,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import compress
 
+from reason.identity import identified, scorer_identity
 from reason.search.strategy import number, one_of
 from reason.types import Path, Problem, Score, Scorer, UsageError
 
@@ -40,6 +41,12 @@ class Combined:
         self.parameters: int = max(getattr(part, "parameters", 0) for part in parts)
         self.oracle: bool = any(getattr(part, "oracle", False) for part in parts)
         self.name = name
+
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        settings = {name: value for name, value in vars(self).items() if name not in ("_parts", "name")}
+        return identified(self, parts=[scorer_identity(part) for part in self._parts], **settings)
 
     def validate(self, problems: Sequence[Problem]) -> None:
         """Let every part refuse problems that it cannot judge.

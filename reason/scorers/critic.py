@@ -23,6 +23,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reason.identity import identified
 from reason.scorers.asking import Asker, Question, Reply, mean_of, unscored
 from reason.scorers.critique import FORM, OPENING, Critique, Unreadable, numbered, read_critique, units_of
 from reason.scorers.judge import asked_about, need_answers, sheet
@@ -132,6 +133,11 @@ class Critic:
         self._split, self._search, self.oracle = split, search, reference
         self.parameters = self._asker.parameters
         self.name = name or f"critic:{self._asker.name}"
+
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        return identified(self, asker=self._asker, split=self._split, search=self._search, oracle=self.oracle)
 
     def validate(self, problems: Sequence[Problem]) -> None:
         """Refuse problems without a gold answer where it is to be shown.

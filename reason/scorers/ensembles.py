@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from reason.identity import identified, scorer_identity
 from reason.search.strategy import number, one_of
 from reason.types import BackendError, MissingExtraError, Path, Problem, Score, Scorer, UsageError
 
@@ -92,6 +93,18 @@ class Ensemble:
         reading = [size for size in sizes if size]
         self.parameters = -(-sum(reading) // len(reading)) if reading else 0
         self.oracle = any(getattr(scorer, "oracle", False) for scorer in scorers)
+
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        return identified(
+            self,
+            members=[scorer_identity(scorer) for scorer in self._scorers],
+            kind=self._kind,
+            weights=self._weights,
+            penalty=self._penalty,
+            spread=self._spread,
+        )
 
     def validate(self, problems: Sequence[Problem]) -> None:
         """Let every member refuse problems that it cannot judge."""

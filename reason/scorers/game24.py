@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from reason.identity import identified
 from reason.types import Finish, Path, Problem, Score, UsageError
 
 TARGET = 24
@@ -147,6 +148,11 @@ class Game24:
     def __init__(self, *, every: bool = True, lookahead: bool = False, name: str | None = None) -> None:
         self._every, self._lookahead = every, lookahead
         self.name = name or ("game24" if every else "countdown")
+
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        return identified(self, every=self._every, lookahead=self._lookahead)
 
     def validate(self, problems: Sequence[Problem]) -> None:
         """Refuse problems that pose no puzzle.

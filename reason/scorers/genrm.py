@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reason.identity import identified
 from reason.scorers.asking import Asker, Question
 from reason.scorers.judge import asked_about, need_answers, sheet
 from reason.scorers.yesno import ARGUE, AT_ONCE, yes_probabilities
@@ -66,6 +67,11 @@ class GenRM:
         self._cot, self.oracle = cot, reference
         self.parameters = self._asker.parameters
         self.name = name or f"genrm:{self._asker.name}"
+
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        return identified(self, asker=self._asker, cot=self._cot, oracle=self.oracle)
 
     def validate(self, problems: Sequence[Problem]) -> None:
         """Refuse problems without a gold answer where it is to be shown.

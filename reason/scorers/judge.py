@@ -16,6 +16,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
+from reason.identity import identified
 from reason.scorers.asking import (
     Asker,
     Question,
@@ -100,6 +101,18 @@ class Judge:
         self.oracle, self._reasoning = reference, reasoning
         self.parameters = self._asker.parameters
         self.name = name or f"judge:{self._asker.name}"
+
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        return identified(
+            self,
+            asker=self._asker,
+            rubric=self.rubric,
+            scale=self.scale,
+            oracle=self.oracle,
+            reasoning=self._reasoning,
+        )
 
     def validate(self, problems: Sequence[Problem]) -> None:
         """Refuse problems without a gold answer where it is to be shown.

@@ -12,10 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reason.identity import identified
 from reason.prompts import Prompt
 from reason.scorers.cards import absent
 from reason.scorers.reader import Reads, Rows
-from reason.scorers.render import Format, Rendered, Speller, Unrenderable, Values, judge_paths, probability
+from reason.scorers.render import (
+    Format,
+    Rendered,
+    Speller,
+    Unrenderable,
+    Values,
+    judge_paths,
+    layout_identity,
+    probability,
+)
 from reason.types import Path, Problem, Score
 
 _BLANK = "\n\t \n"
@@ -38,6 +48,11 @@ class OutcomeScorer:
         self.parameters = reader.parameters
         self._reader = reader
         self._form = form
+
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        return identified(self, model=self._reader.identity, layout=layout_identity(self._form))
 
     def count_tokens(self, path: Path) -> int:
         """The most tokens that judging this path can cost: all of them, if nothing is cached."""

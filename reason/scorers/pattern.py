@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 
 from reason.answers import answer_of
+from reason.identity import identified
 from reason.scorers.checking import Checker
 from reason.search.strategy import number, one_of
 from reason.types import Finish, Path, Score, UsageError
@@ -54,6 +55,11 @@ class Regex:
         self._pattern, self._mode, self._answer = pattern, one_of("mode", mode, MODES), answer
         self._checker = Checker(number("seconds", seconds, 0.01))
         self.name = name or f"regex:{pattern}"
+
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        return identified(self, pattern=self._pattern, mode=self._mode, answer=self._answer)
 
     async def judge(self, paths: Sequence[Path]) -> list[Score]:
         """0 or 1 per path; NaN for open and failed paths, and where matching took too long."""

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reason.identity import identified
 from reason.scorers.aggregation import aggregation
 from reason.scorers.reader import Reads
-from reason.scorers.render import Format, Values, judge_paths
+from reason.scorers.render import Format, Values, judge_paths, layout_identity
 from reason.types import Path, Score
 
 
@@ -40,6 +41,13 @@ class ProcessScorer:
         self.parameters = reader.parameters
         self._reader = reader
         self._form = form
+
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        return identified(
+            self, model=self._reader.identity, layout=layout_identity(self._form), aggregate=self.aggregate
+        )
 
     def count_tokens(self, path: Path) -> int:
         """The most tokens that judging this path can cost: all of them, if nothing is cached."""

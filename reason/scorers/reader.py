@@ -25,6 +25,7 @@ from torch import Tensor, inference_mode, nn, tensor
 
 from reason.policies.memory import GIB, default_memory_gib
 from reason.policies.prefix import Encoded, PrefixModel
+from reason.policies.weights import weights_hash
 from reason.scorers.surprise import SurpriseHead
 from reason.types import BackendError, ReasonError, UsageError
 
@@ -54,6 +55,11 @@ class Reads(Protocol):
 
     parameters: int
     context: int
+
+    @property
+    def identity(self) -> str:
+        """A hash of the model."""
+        ...
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Do blocking work in the reader's thread."""
@@ -91,11 +97,17 @@ class Reader:
             return head(hidden).float()  # type: ignore[no-any-return]
 
         self._head = head if isinstance(head, SurpriseHead) else None
+        self._modules = (backbone, head)
         self._prefix = PrefixModel(backbone, max_bytes=int(gib * GIB), head=logits)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scorer")
         self.parameters = sum(weight.numel() for module in (backbone, head) for weight in module.parameters())
         limit = getattr(backbone.config.get_text_config(), "max_position_embeddings", None)
         self.context = min(limit or self._prefix.store.max_slots, self._prefix.store.max_slots)
+
+    @property
+    def identity(self) -> str:
+        """A hash of the model."""
+        return weights_hash(*self._modules)
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Do blocking work in the reader's thread."""
@@ -158,6 +170,11 @@ class WholeReader:
         limit = getattr(config, "max_position_embeddings", None) or sys.maxsize
         shifted = "roberta" in config.model_type  # positions begin behind the padding token's
         self.context = limit - (config.pad_token_id or 0) - 1 if shifted else limit
+
+    @property
+    def identity(self) -> str:
+        """A hash of the model."""
+        return weights_hash(self._model)
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Do blocking work in the reader's thread."""

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from hashlib import blake2b
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -19,11 +20,13 @@ from numpy.typing import NDArray
 
 from reason.prompts import Prompt
 from reason.scorers.reader import Reads, Rows
-from reason.types import Finish, Path, Score, Step
+from reason.types import Finish, Path, Problem, Score, Step
 
 Values: TypeAlias = NDArray[np.float64]
 """Values in [0, 1]: [reads]."""
 
+PROBE = Path(Problem("probe", "What is 1 + 2?"), (Step("1 + 2 = 3\n\n"), Step("The answer is 3.")))
+"""A path that every format can lay out."""
 _PIECE_CHARACTERS = 32_768
 _ANCHOR = "\n"
 
@@ -61,6 +64,15 @@ class Format(Protocol):
     def value(self, rows: Rows) -> Values:
         """Logits [reads, labels] -> values in [0, 1], [reads]."""
         ...
+
+
+def layout_identity(form: Format) -> str:
+    """What a format is known by: its class and how it lays out `PROBE`."""
+    try:
+        rendered = repr(form.render(PROBE))
+    except Unrenderable as error:
+        rendered = str(error)
+    return f"{type(form).__qualname__} {blake2b(rendered.encode(), digest_size=16).hexdigest()}"
 
 
 def probability(rows: Rows) -> Values:

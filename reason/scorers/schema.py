@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path as FilePath
 from typing import Any
 
+from reason.identity import identified
 from reason.scorers.checking import Checker
 from reason.scorers.code import fences
 from reason.search.strategy import number
@@ -86,6 +87,11 @@ class JsonSchema:
             )
         if problem := reply.get("broken") or reply.get("failed"):
             raise UsageError(f"{self.name} is no JSON schema: {problem}")
+
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        return identified(self, schema=self._schema, formats=self._formats)
 
     async def judge(self, paths: Sequence[Path]) -> list[Score]:
         """0 or 1 per path; NaN for open and failed paths, and where validation took too long."""

@@ -23,6 +23,7 @@ from reason.answers import DEFAULT_RULES, Grade, Rules, Verdict, equal, extract
 from reason.answers.algebra import Limit
 from reason.answers.forms import read
 from reason.answers.shapes import rational
+from reason.identity import check_identity, identified
 from reason.scorers.arithmetic import check_line
 from reason.search.strategy import number
 from reason.types import Finish, Path, Problem, Score, Scorer, UsageError
@@ -128,6 +129,11 @@ class Verifier:
         self.oracle = oracle
         self._check = check
 
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        return identified(self, name=self.name, oracle=self.oracle, check=check_identity(self._check))
+
     def validate(self, problems: Sequence[Problem]) -> None:
         """Refuse problems that cannot be judged.
 
@@ -175,6 +181,11 @@ class ArithmeticVerifier:
 
     def __init__(self, *, name: str = "arithmetic") -> None:
         self.name = name
+
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept by in a store."""
+        return identified(self)
 
     def validate(self, problems: Sequence[Problem]) -> None:
         """Refuse problem sets whose solutions have no plain arithmetic to check.

@@ -1,7 +1,7 @@
 """The trace store: everything a search does, written as it lands; resume, and reading it again.
 
 `Store` is what `reason.solve(store=...)` writes to, `read` opens one for reading. A policy or scorer may have a member
-`identity`, a text that differs where its results would (`reason.trace.identity`).
+`identity`, a text that differs where its results would (`reason.identity`).
 """
 
 from reason.trace.errors import StoreError

@@ -27,6 +27,24 @@ DEPTH = 6
 DEFAULT_NAME = "policy"
 
 
+def identified(owner: object, **settings: Any) -> str:
+    """An identity: the owner's class, and settings of plain values or of what has an identity itself."""
+    return f"{class_name(owner)} {plain_json({name: plain(value) for name, value in settings.items()})}"
+
+
+def check_identity(function: Callable[..., Any]) -> Any:
+    """What a rule's function is known by: its name and what it closes over, and its code where it has no name."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return plain(function)
+    name, inner = f"{function.__module__}.{function.__qualname__}", closure(function, 0)
+    if "<" not in name:
+        return [name, inner]
+    said = [repr(const) for const in code.co_consts if const is None or isinstance(const, str | int | float | bytes)]
+    hashed = blake2b(code.co_code + repr((code.co_names, said)).encode(), digest_size=16).hexdigest()
+    return [name, inner, hashed]
+
+
 def policy_identity(policy: Policy) -> str:
     """What the policy's steps are kept by.
 
