@@ -25,15 +25,9 @@ def pool() -> Iterator[Pool]:
 @pytest.mark.parametrize(
     ("gold", "pred"),
     [
-        (r"\tan^2(y)+1", r"\sec^2(y)"),
-        (r"\sqrt{3+2\sqrt2}", r"1+\sqrt2"),
-        (r"2^{x+1}", r"2\cdot 2^x"),
-        (
-            r"\begin{pmatrix}6 & 8 \\ 10 & 12\end{pmatrix}",
-            r"\begin{pmatrix}1&2\\3&4\end{pmatrix}+\begin{pmatrix}5&6\\7&8\end{pmatrix}",
-        ),
         (r"\int_0^1 x\,dx", r"\frac12"),
-        (r"\{1, \sin(2x)\}", r"\{2\sin x\cos x, 1\}"),
+        (r"\lim_{x \to 0} \frac{\sin x}{x}", "1"),
+        (r"\det\begin{pmatrix}1&2\\3&4\end{pmatrix}", "-2"),
     ],
 )
 def test_what_needs_algebra_is_decided_by_math_verify(pool: Pool, gold: str, pred: str) -> None:

@@ -2,10 +2,10 @@
 
 A monomial is a product of atoms with rational exponents, a polynomial a mapping from monomials to Fractions, a `Ratio`
 a quotient of two polynomials. Atoms are strings: `#p` is the prime p under a root, `@…` an opaque term (a function
-value, a root of a sum), anything else a symbol. Roots of integers are split into primes, i squared is -1, exponents add
-up, and quotients are compared by cross-multiplication, so two expressions without opaque atoms are equal exactly if
-their difference is the empty polynomial. Symbols under a root count as positive. Nothing here grows without a bound:
-`Limit` is raised instead.
+value, a root of a sum; `@+…` one that is positive), anything else a symbol. Roots of integers are split into primes, i
+squared is -1, exponents add up, and quotients are compared by cross-multiplication, so two expressions without opaque
+atoms are equal exactly if their difference is the empty polynomial. Symbols under a root count as positive. Nothing
+here grows without a bound: `Limit` is raised instead.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ class Unreadable(ValueError):
     """The text is not an expression this tier can read."""
 
 
+class Malformed(Unreadable):
+    """The text is no expression in any reading: a bracket is missing, an operator has nothing to work on."""
+
+
 class Limit(ValueError):
     """The expression is larger than this tier works with."""
 
@@ -52,8 +56,13 @@ class Ratio:
 
     @property
     def opaque(self) -> bool:
-        """Whether an opaque atom occurs, so that a difference in form need not be one in value."""
-        return any(atom[0] == "@" for part in (self.top, self.bottom) for mono in part for atom, _ in mono)
+        """Whether an opaque atom occurs (or a factor that may not be prime): other in form may be equal in value."""
+        return any(
+            atom[0] == "@" or (atom[0] == "#" and int(atom[1:]) > LARGEST_PRIME**2)
+            for part in (self.top, self.bottom)
+            for mono in part
+            for atom, _ in mono
+        )
 
     @property
     def key(self) -> str:
@@ -141,7 +150,7 @@ def power(base: Ratio, exponent: Fraction) -> Ratio:
 
 def _even_root(name: str, inner: Fraction, exponent: Fraction) -> bool:
     """Whether a root would lose a symbol's sign: √(x²) is |x|, not x."""
-    return name[0] not in "#@" and inner.numerator % 2 == 0 and exponent.denominator % 2 == 0
+    return not positive(name) and name != "i" and inner.numerator % 2 == 0 and exponent.denominator % 2 == 0
 
 
 def _integer_power(base: Ratio, exponent: int) -> Ratio:
@@ -178,11 +187,17 @@ def _monomial_power(mono: Mono, factor: Fraction, exponent: Fraction) -> Ratio:
         else:
             return symbol(f"@({written({mono: factor})})^{exponent}")
     for whole, side in ((abs(factor.numerator), 1), (factor.denominator, -1)):
-        atoms += [(f"#{prime}", times * exponent * side) for prime, times in _factors(whole)]
+        atoms += [(f"#{prime}", times * exponent * side) for prime, times in factors(whole)]
     return multiply(constant(sign), _tidy(atoms))
 
 
-def _factors(whole: int) -> list[tuple[int, int]]:
+def positive(atom: str) -> bool:
+    """Whether an atom is known to be a positive number (or zero, for an absolute value)."""
+    return atom[0] == "#" or atom.startswith("@+") or atom in ("\\pi", "e")
+
+
+def factors(whole: int) -> list[tuple[int, int]]:
+    """Prime factors and their exponents; what trial division leaves is kept whole, as a square where it is one."""
     found = []
     candidate = 2
     while candidate * candidate <= whole and candidate <= LARGEST_PRIME:

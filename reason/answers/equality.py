@@ -73,7 +73,9 @@ def _graded(
         forms = read(gold), read(pred)
     except (Limit, RecursionError) as error:
         return Grade.LIMIT, "exact", str(error)
-    if found is None and not oracle.replies and not any(isinstance(form, Text | Based | Colon) for form in forms):
+    malformed = isinstance(forms[1], Unread) and forms[1].malformed
+    closed = malformed or any(isinstance(form, Text | Based | Colon) for form in forms)
+    if found is None and not oracle.replies and not closed:
         found = oracle(_surface(gold), _surface(pred))
     tier = "symbolic" if oracle.replies else "text" if any(isinstance(form, Text) for form in forms) else "exact"
     if found:

@@ -12,11 +12,14 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TypeAlias
 
-from reason.answers import algebra, evaluate, parse
-from reason.answers.algebra import Limit, Unreadable
+from reason.answers import algebra, decimals, parse
+from reason.answers.algebra import Limit
+from reason.answers.balls import differ
 from reason.answers.forms import read
+from reason.answers.functions import proved
 from reason.answers.keys import INTEGER, form_key
 from reason.answers.latex import LONGEST, is_word, plain, undressed
+from reason.answers.radicals import same_constant
 from reason.answers.shapes import (
     Assign,
     Based,
@@ -40,8 +43,6 @@ _AMBIGUOUS = re.compile(r"[^(\[{]*\d,\d")
 LONGEST_LIST = 256
 _WORDS = re.compile(r"[A-Za-z]+(?:[ -][A-Za-z]+)*")
 _CHOICE = re.compile(r"[A-Ja-j]")
-POINTS = (1, 2, 3)
-TOLERANCE = 1e-9
 
 
 def never(gold: str, pred: str) -> bool | None:
@@ -209,7 +210,7 @@ class Matcher:
         if (
             "union" in kinds
             and kinds - {"union"}
-            and not all(isinstance(item, Group | Many) for item in (*left, *right))
+            and not all(isinstance(_value(item), Group | Many) for item in (*left, *right))
         ):
             return False
         names = [{item.name for item in side if isinstance(item, Assign)} for side in (left, right)]
@@ -224,6 +225,8 @@ class Matcher:
             if gold.equation and pred.equation and self.relations(gold.equation, pred.equation):
                 return True
             if gold.name != pred.name and _variable(gold.name) and _variable(pred.name):
+                return False
+            if gold.name != pred.name and gold.equation and pred.equation and _general(gold) and _general(pred):
                 return False
             return self.match(gold.value, _renamed(pred, gold))
         named, other = (gold, pred) if isinstance(gold, Assign) else (pred, gold)
@@ -282,9 +285,13 @@ class Matcher:
         return found
 
     def values(self, gold: Quantity, pred: Quantity) -> bool | None:
-        if algebra.equal_ratios(gold.ratio, pred.ratio) or self.rounded(gold, pred) or self.rounded(pred, gold):
+        if (
+            algebra.equal_ratios(gold.ratio, pred.ratio)
+            or decimals.rounds(pred, gold, self.rules.decimals)
+            or decimals.rounds(gold, pred, self.rules.decimals)
+        ):
             return True
-        if self.rules.tolerance and self.near(gold, pred):
+        if self.rules.tolerance and decimals.near(gold, pred, self.rules.tolerance):
             return True
         if isinstance(gold.node, parse.Sym) and isinstance(pred.node, parse.Sym):
             left, right = gold.node.name, pred.node.name
@@ -295,76 +302,22 @@ class Matcher:
             return False
         if differ(gold.node, pred.node):
             return False
-        return self.decide(gold.source, pred.source)
-
-    def near(self, gold: Quantity, pred: Quantity) -> bool:
-        """Whether two numbers differ by no more than the rules' share of the gold one."""
-        truth, value = (_number(quantity) for quantity in (gold, pred))
-        return (
-            truth is not None
-            and value is not None
-            and abs(truth - value) <= abs(truth) * Fraction(str(self.rules.tolerance))
-        )
-
-    def rounded(self, exact: Quantity, decimal: Quantity) -> bool:
-        """Whether `decimal` is a written decimal that rounds `exact`, which is not one, to enough places."""
-        written = _decimal(decimal.node)
-        if written is None or _decimal(exact.node) is not None:
-            return False
-        value, places = written
-        digits = len(str(abs(value.numerator * 10**places // value.denominator)))
-        if places < self.rules.decimals or digits < self.rules.decimals:
-            return False
-        unit = Fraction(1, 10**places)
-        truth = exact.ratio.rational
-        if truth is None:
-            truth = _constant(exact.node)
-        if truth is None:
-            return False
-        short = abs(truth) - abs(value)
-        cut = 0 <= short < unit and (truth < 0) == (value < 0)
-        return cut or abs(truth - value) <= unit / 2 + abs(truth) / 2**51 * (not exact.ratio.rational)
-
-
-def _number(quantity: Quantity) -> Fraction | None:
-    value = quantity.ratio.rational
-    return _constant(quantity.node) if value is None else value
-
-
-def _constant(node: parse.Node) -> Fraction | None:
-    """A double's worth of the value of an expression without variables."""
-    try:
-        number, again = (evaluate.approximate(node, point) for point in POINTS[:2])
-    except Unreadable:
-        return None
-    if abs(number.imag) > 1e-15 * abs(number) or abs(number - again) > 1e-15 * abs(number):
-        return None
-    return Fraction(number.real)
-
-
-def differ(left: parse.Node, right: parse.Node) -> bool:
-    """Whether numbers at some sample point tell two expressions apart."""
-    for point in POINTS:
-        try:
-            values = evaluate.approximate(left, point), evaluate.approximate(right, point)
-        except Unreadable:
-            continue
-        if abs(values[0] - values[1]) > TOLERANCE * max(abs(values[0]), abs(values[1])):
+        constants = same_constant(gold.node, pred.node)
+        if constants is not None:
+            return constants
+        if proved(gold.node, pred.node):
             return True
-    return False
-
-
-def _decimal(node: parse.Node) -> tuple[Fraction, int] | None:
-    if isinstance(node, parse.Op) and node.kind == "neg":
-        inner = _decimal(node.args[0])
-        return None if inner is None else (-inner[0], inner[1])
-    return (node.value, node.places) if isinstance(node, parse.Num) and node.places is not None else None
+        return self.decide(gold.source, pred.source)
 
 
 def _letters(form: Form) -> str:
     """Words without case; an expression of letters alone (`RED`) counts as one."""
     text = form.text if isinstance(form, Text) else form.source if isinstance(form, Quantity) else ""
     return text.replace(" ", "").casefold() if all(part.isalpha() for part in text.split()) else ""
+
+
+def _value(form: Form) -> Form:
+    return form.value if isinstance(form, Assign) else form
 
 
 def _items(form: Form) -> tuple[Form, ...]:
@@ -392,6 +345,14 @@ def _renamed(named: Assign, like: Assign) -> Form:
 
 def _variable(name: str) -> bool:
     return len(name) == 1 or "_" in name
+
+
+def _general(named: Assign) -> bool:
+    """Whether this is an equation between variables, not a name with a value: neither f(x) = … nor AB = 5."""
+    value = named.value
+    return (
+        "(" not in named.name and isinstance(value, Quantity) and any(part.isalpha() for part in value.source.split())
+    )
 
 
 def _clock(parts: Sequence[Form]) -> bool:

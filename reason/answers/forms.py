@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from fractions import Fraction
 from functools import lru_cache
 from itertools import product
 
 from reason.answers import algebra, evaluate, parse
-from reason.answers.algebra import Ratio, Unreadable
+from reason.answers.algebra import Malformed, Ratio, Unreadable
 from reason.answers.latex import clean, is_word, plain, tokenize
-from reason.answers.names import is_name, name_of
+from reason.answers.names import is_name, is_variable, name_of
 from reason.answers.shapes import (
     Assign,
     Based,
@@ -43,6 +42,9 @@ _BASED = re.compile(
     r"(\d{1,2}|two|three|four|five|six|seven|eight|nine|ten)\s*\}*\Z"
 )
 _BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
+_REVERSED = re.compile(r"(?=\]|.*\[\Z)([\[\]])([^()\[\]]*)([\[\]])\Z")
+_SIDES = {"[": "[", "]": "(", "] ": "]", "[ ": ")"}
+"""The open ends of ]0, 1[, which is (0, 1)."""
 _PLAIN = re.compile(r"(-?)(\d{1,15}(?:\.\d{1,15})?)\Z", re.ASCII)
 _OPENING = {"(": 1, "[": 1, "{": 1, r"\{": 1, ")": -1, "]": -1, "}": -1, r"\}": -1}
 _WORDS = re.compile(r"[A-Za-z][A-Za-z' -]+\Z")
@@ -63,6 +65,9 @@ def read(answer: str, commas: str = "thousands") -> Form:
     if plain_number:
         return _plain(plain_number[1], plain_number[2])
     text = clean(answer)
+    reversed_ = _REVERSED.match(text)
+    if reversed_:
+        text = _SIDES[reversed_[1]] + reversed_[2] + _SIDES[reversed_[3] + " "]
     based = _BASED.match(text) if "_" in text and len(text) < 300 else None
     if based:
         base = int(_BASES.get(based[2], 0) or based[2])
@@ -77,7 +82,7 @@ def read(answer: str, commas: str = "thousands") -> Form:
         tokens = tokenize(text, commas=commas)
         return _items(tokens)
     except Unreadable as error:
-        return Unread(text, str(error))
+        return Unread(text, str(error), isinstance(error, Malformed))
 
 
 def _plain(sign: str, digits: str) -> Form:
@@ -149,7 +154,7 @@ def _one(tokens: Sequence[str]) -> Form:
     tokens = _unbraced(tokens)
     members = _split(tokens, {r"\in"})
     if len(members) == 2 and is_name(members[0]):
-        return _items(members[1])
+        return Assign(name_of(members[0]), _items(members[1]))
     if any(token in _COMPARISONS or token == r"\approx" for token in tokens):
         related = _related(tokens)
         if related is not None:
@@ -298,11 +303,11 @@ def _inequality(sides: list[list[str]], ops: list[str]) -> Form:
         raise Unreadable("an inequality")
     if len(found) == 1:
         return _interval(found[0]) or found[0]
-    if len(found) == 2 and ops[0][0] == ops[1][0] and (is_name(sides[1]) or len(sides[1]) == 1):
+    if len(found) == 2 and ops[0][0] == ops[1][0] and is_variable(sides[1]):
         low, high = (sides[0], sides[2]) if ops[0][0] == "<" else (sides[2], sides[0])
         ends = ops if ops[0][0] == "<" else ops[::-1]
         left, right = ("[" if "=" in ends[0] else "("), ("]" if "=" in ends[1] else ")")
-        return Group(left, right, (_one(low), _one(high)))
+        return Assign(name_of(sides[1]), Group(left, right, (_one(low), _one(high))))
     return Many("all", tuple(found))
 
 
@@ -320,9 +325,10 @@ def _interval(relation: Relation) -> Form | None:
     bound = _measured(algebra.divide(algebra.negate(rest), algebra.constant(slope)))
     infinity = algebra.symbol("\\infty")
     closed = relation.op == "<="
+    name = unknown[0][0][0]
     if slope > 0:
-        return Group("(", "]" if closed else ")", (_measured(algebra.negate(infinity)), bound))
-    return Group("[" if closed else "(", ")", (bound, _measured(infinity)))
+        return Assign(name, Group("(", "]" if closed else ")", (_measured(algebra.negate(infinity)), bound)))
+    return Assign(name, Group("[" if closed else "(", ")", (bound, _measured(infinity))))
 
 
 def _reals() -> Form:

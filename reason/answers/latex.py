@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from reason.answers.algebra import Limit, Unreadable
+from reason.answers.algebra import Limit, Malformed, Unreadable
 from reason.answers.units import GLUED
 
 LONGEST = 4_096
@@ -128,6 +128,7 @@ class _Scanner:
     _comma_grouped = re.compile(rf"[1-9]\d{{0,2}}(?:[,{THOUSANDS}]\d{{3}})+(?![\d,])(?:\.\d+)?")
     _comma_decimal = re.compile(r"\d+,\d{2,}(?![\d,.])")
     _number = re.compile(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)(?![A-Za-z\d])|\d*\.\d+|\d+\.?(?=\s*[/*])|\d+")
+    _index = re.compile(r"[0-9]{1,3}(?![\d.,^/!])")
     _letters = re.compile(r"[A-Za-z]+(?:'s)?")
 
     def __init__(self, text: str, commas: str) -> None:
@@ -153,7 +154,7 @@ class _Scanner:
                 self.mark(character)
                 self.at += 1
         if self.stack:
-            raise Unreadable("unclosed bracket")
+            raise Malformed("unclosed bracket")
         return self.tokens
 
     def mark(self, token: str) -> None:
@@ -166,9 +167,9 @@ class _Scanner:
             if self.stack and self.stack[-1] in "([":
                 self.stack.pop()
             elif token == "]" or not self.stack:
-                raise Unreadable("unmatched bracket")
+                raise Malformed("unmatched bracket")
         elif token in ("}", r"\}") and (not self.stack or _OPEN[self.stack.pop()] != token):
-            raise Unreadable("unmatched brace")
+            raise Malformed("unmatched brace")
         self.tokens.append(token)
 
     def number(self) -> None:
@@ -196,6 +197,10 @@ class _Scanner:
             return
         self.at = match.end()
         self.word(match[0])
+        digits = self._index.match(self.text, self.at) if len(match[0]) == 1 and match[0] not in "ie" else None
+        if digits:
+            self.tokens += ["_", "{", digits[0], "}"]
+            self.at = digits.end()
 
     def word(self, run: str) -> None:
         """A run of plain letters: a connective, a function, a word, or a product of variables."""
@@ -227,8 +232,8 @@ class _Scanner:
                 self.tokens.append(token)
             elif token == r"\|":
                 self.tokens.append("|")
-            elif token in (r"\(", r"\)", r"\[", r"\]"):
-                pass
+            elif token not in (r"\(", r"\)", r"\[", r"\]", r"\,", r"\;", r"\:", r"\!", "\\ ", r"\/", r"\-", "\\"):
+                raise Malformed(f"unknown command {token!r}")
             return
         self.at = match.end()
         self.named(match[1])
@@ -269,7 +274,7 @@ class _Scanner:
             if depth == 0:
                 break
         else:
-            raise Unreadable("unclosed brace")
+            raise Malformed("unclosed brace")
         self.at = index + 1
         inside = self.text[start:index].replace("$", "").strip()
         bare = inside.strip(" .,:;()")

@@ -29,3 +29,12 @@ def is_name(tokens: Sequence[str]) -> bool:
     if stripped.startswith("{") and stripped.endswith("}"):
         stripped = stripped[1:-1]
     return bool(_NAMES.match(stripped)) and stripped not in ("\\pi", "\\infty")
+
+
+_VARIABLE = re.compile(r"(?:[A-Za-z]|\\[a-z]{2,})(?:_(?:\w|\{\w+\}))?\Z")
+
+
+def is_variable(tokens: Sequence[str]) -> bool:
+    """Whether these tokens are one variable, with or without a subscript."""
+    joined = "".join(tokens)
+    return bool(_VARIABLE.match(joined)) and joined not in ("\\pi", "\\infty", "i", "e")

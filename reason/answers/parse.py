@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
-from reason.answers.algebra import Limit, Unreadable
+from reason.answers.algebra import Limit, Malformed, Unreadable
 from reason.answers.latex import DEEPEST
 
 GREEK = frozenset(
@@ -46,8 +46,8 @@ class Op:
     """An operation.
 
     Attributes:
-        kind: add, neg, mul, div, pow, root (degree, radicand), fact, fact2, abs, binom, floor, ceil, sum, prod, call, or a
-            function's name.
+        kind: add, neg, mul, div, pow, root (degree, radicand), fact, fact2, abs, binom, floor, ceil, sum, prod, call,
+            or a function's name.
         args: What it applies to.
         name: The name of a call, the range of a series.
     """
@@ -128,7 +128,10 @@ class _Parser:
                 return node
             else:
                 mixed = self.mixed(node)
-                node = mixed if mixed is not None else Op("mul", (node, self.factor()))
+                if mixed is None:
+                    self.side_by_side(node)
+                    mixed = Op("mul", (node, self.factor()))
+                node = mixed
 
     def mixed(self, whole: Node) -> Node | None:
         r"""`1\frac{4}{5}` and `1 4/5` are mixed numbers, where the fraction is proper."""
@@ -148,6 +151,18 @@ class _Parser:
                 return Op("add", (whole, part))
         self.at = start
         return None
+
+    def side_by_side(self, node: Node) -> None:
+        """Refuse what nobody writes as a product: `3 1`, `x2`, a whole number before an improper fraction."""
+        token = self.peek()
+        variable = isinstance(node, Sym) and node.name not in ("i", "\\pi")
+        if token[0].isdigit() and (variable or isinstance(node, Num)):
+            raise Malformed(f"{token} right after a number or a variable")
+        if isinstance(node, Num) and node.places is None and token == r"\frac" and self.at:
+            start, part = self.at, self.factor()
+            self.at = start
+            if isinstance(part, Op) and all(isinstance(side, Num) for side in part.args):
+                raise Malformed("a whole number before an improper fraction")
 
     def signed(self) -> Node:
         negative = False
@@ -219,7 +234,7 @@ class _Parser:
     def atom(self) -> Node:
         token = self.take()
         if not token:
-            raise Unreadable("something is missing")
+            raise Malformed("something is missing")
         if token[0].isdigit() or (token[0] == "." and len(token) > 1):
             return number(token)
         if token in ("(", "[", "{"):
@@ -255,7 +270,7 @@ class _Parser:
                 name += "'"
             else:
                 break
-        if self.peek() == "(" and name[0] in "fghFGHPWQpq" and self.called():
+        if self.peek() == "(" and ((name[0] in "fghFGHPWQpq" and self.called()) or self.at_zero(name)):
             self.take()
             arguments = [self.sum()]
             while self.peek() == ",":
@@ -264,6 +279,11 @@ class _Parser:
             self.expect(")")
             return Op("call", tuple(arguments), name)
         return Sym(name)
+
+    def at_zero(self, name: str) -> bool:
+        """Whether a value at a number follows: `V(0)` is never a product, `I(2)` with a capital letter seldom."""
+        inside = self.tokens[self.at + 1 : self.at + 3]
+        return inside == ["0", ")"] or (name[0].isupper() and inside[1:] == [")"] and inside[0].isdigit())
 
     def called(self) -> bool:
         """Whether the parenthesis ahead holds an argument (`f(2)`, `f(x)`), not a factor of a product (`p(q+1)`)."""
@@ -289,7 +309,7 @@ class _Parser:
                 return "".join(parts)
             if token not in ("{", "}"):
                 parts.append(token.lstrip('\\"'))
-        raise Unreadable("unclosed subscript")
+        raise Malformed("unclosed subscript")
 
     def command(self, name: str) -> Node:
         if name == "frac":

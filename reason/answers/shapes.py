@@ -87,10 +87,11 @@ class Assign:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """What this tier cannot read, and why."""
+    """What this tier cannot read, and why; `malformed` is no expression for any tier."""
 
     text: str
     reason: str
+    malformed: bool = False
 
 
 Form: TypeAlias = Text | Quantity | Based | Colon | Group | Many | Matrix | Relation | Assign | Unread
