@@ -79,7 +79,7 @@ def dvts(
         slack: Subtrees at one place take different steps only if worth at least this share of the best there; 0 parts
             them always, 1 never but for equal values.
         novelty: A path is extended again only while the chance that a step is new is at least this; 0 is always. None:
-            0.1, or 1.6 / n if that is less.
+            0.2, or 3.2 / n if that is less.
 
     Raises:
         UsageError: An argument is out of range; branch may not exceed n.
@@ -90,7 +90,7 @@ def dvts(
     one_of("select", select, SELECTIONS)
     check_aggregate(aggregate)
     number("slack", slack, 0, 1)
-    worth = number("novelty", min(0.1, 1.6 / n) if novelty is None else novelty, 0, 1)
+    worth = number("novelty", min(0.2, 3.2 / n) if novelty is None else novelty, 0, 1)
     if branch > n:
         raise UsageError(f"branch={branch} with n={n}: branch may not exceed n; pass a larger n or branch={n}")
     width = n // branch

@@ -19,9 +19,9 @@ Deviations: its-hub resamples on every level, as ess 1 does; below that, weights
 next. The default temperature is 1/2: process scores are seldom as sure as they should be (measured). Solutions that
 resampling dropped remain candidates, since they were paid for: they take part in "naive" and count nothing
 in "weighted" and "majority". An unscored step leaves a weight as it was; a failed one ends its particle (where all
-failed, the answer is read from the steps before). With a falling aggregation (min,
-product) and "naive", it ends when no open particle can beat the pool. Resampling is seeded by the problem and
-everything sampled so far.
+failed, the answer is read from the steps before). With a falling aggregation (min, product) and "naive", it ends when
+no open particle can beat the pool. Resampling is seeded by the problem and everything sampled so far. `novelty` buys
+fewer tokens with a little bias; an engine that computes equal copies as one (`reason.policies.lanes`) does not need it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def particles(
             "majority" the answer of most particles at the end, each copy counted.
         max_steps: Levels at most.
         novelty: Copies of a path are extended only while the chance that a step is new is at least this; the copies
-            left over share the steps that were sampled, in proportion to their probabilities. 0: each its own.
+            left over share the steps that were sampled, in proportion to their probabilities (untempered; where they
+            are unknown, to how often a step came, which is rough). 0: each its own.
 
     Raises:
         UsageError: An argument is out of range.

@@ -53,7 +53,7 @@ def test_finished_paths_are_left_alone(n, branch, seed, select, aggregate, refil
 def test_keeps_the_best_children_of_each_level():
     problem = fake_problems(1, terms=4)[0]
     record = recorder(0.4, branch=4, noise=0.9)
-    outcome = record.solve(beam(12, 4, refill=False, novelty=0), problem)
+    outcome = record.solve(beam(12, 4, refill=False, novelty=0, finish=3), problem)
     tree = outcome.tree
     for depth in (1, 2):
         level = [node for node in range(len(tree)) if tree.depth[node] == depth]
@@ -78,9 +78,11 @@ def test_equal_siblings_are_merged_before_they_are_judged():
 def test_finished_paths_give_up_their_slot():
     problem = fake_problems(1, terms=2)[0]
     record = recorder(0.3, branch=8)
-    four = record.solve(beam(16, 4, novelty=0), problem)
+    four = record.solve(beam(16, 4, novelty=0, finish=4), problem)
     assert Counter(candidate.path.complete for candidate in four.candidates) == {True: 4}
     assert len(record.batches) == 2
+    two = recorder(0.3, branch=8).solve(beam(16, 4, novelty=0), problem)
+    assert len(two.candidates) == 2
 
 
 def test_falling_values_bound_what_is_still_worth_extending():
@@ -97,7 +99,7 @@ def test_falling_values_bound_what_is_still_worth_extending():
 def test_the_budget_leaves_the_best_of_what_was_paid_for(steps):
     problem = fake_problems(1, terms=4)[0]
     record = recorder(0.5, steps_left=steps)
-    outcome = record.solve(beam(16, 4), problem)
+    outcome = record.solve(beam(16, 4, finish=4), problem)
     assert outcome.stopped == "budget"
     assert len(record.results) <= steps + 16
     assert (outcome.answer is not None) == (steps > 0)

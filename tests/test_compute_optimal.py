@@ -200,7 +200,7 @@ def test_budgets_are_hard_and_the_answer_is_the_best_paid_for(tokens):
 
 def test_decided_problems_end_early():
     easy, hard = (fake_problems(20, terms=terms, seed=2) for terms in (2, 7))
-    search = compute_optimal(tuned.table(), 4)
+    search = compute_optimal(tuned.table(("best_of_n",)), 4)
     counts = [[len(outcome.candidates) for outcome in run(search, group)] for group in (easy, hard)]
     assert sum(counts[0]) < sum(counts[1])
 

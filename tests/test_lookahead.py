@@ -131,7 +131,7 @@ def test_plain_beam_without_depth():
     problem = fake_problems(1, terms=5)[0]
     left, right = (recorder(0.4, branch=4, noise=0.9, seed=2) for _ in range(2))
     ahead = left.solve(lookahead(16, 4, depth=0, novelty=0), problem)
-    plain = right.solve(beam(16, 4, novelty=0), problem)
+    plain = right.solve(beam(16, 4, novelty=0, finish=4), problem)
     assert ahead.candidates == plain.candidates
     assert left.batches == right.batches
 

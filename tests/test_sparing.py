@@ -43,6 +43,7 @@ def test_as_many_again_up_to_the_share() -> None:
     assert further(rare, 4, 0.2) == 1
     assert further(rare, 3, 0.2) == 0
     assert further([step("a", 0.9)], 8, 0.2) == 0
+    assert further(rare, 8, 0.0) == 5
     assert further([step("a", 0.1), Step("", finish=Finish.BUDGET)], 8, 0.2) == 0
 
 
