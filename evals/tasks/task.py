@@ -5,15 +5,19 @@ A task that lives in JSON-lines files is a `FileTask`; any object with the membe
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from reason.answers import Rules, Verdict, equal, extract
 from reason.evals.tasks.source import HubSource, Row, rows_of
 from reason.types import Problem, UsageError
+
+Grading: TypeAlias = Callable[[Problem, str], Verdict]
 
 _PERCENT = re.compile(r"percent|%", re.IGNORECASE)
 
@@ -54,26 +58,47 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """A split that is a part of another one.
+
+    Attributes:
+        of: The split whose file it is in.
+        keep: Whether the problem at an index of it belongs here.
+    """
+
+    of: str
+    keep: Callable[[int, Problem], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class FileTask:
-    """A task whose rows are JSON lines, on disk or on the hub.
+    """A task whose rows are JSON lines, a JSON array or a CSV on disk, or on the hub.
 
     Attributes:
         name: What the command line calls it, and its folder under the data directory.
         read: Turns one row into a problem; raises KeyError, TypeError or ValueError on a malformed one.
-        hub: Where the rows are on the hub.
+        hub: Where the rows are on the hub; None where they are not.
         answer_format: How solutions should end.
         rules: The comparison policy for a problem.
-        splits: File stems, the default one first.
+        splits: The default one first.
         checkable: Whether a rule can check a solution without the gold answer.
+        folders: Other names that its folder may have.
+        files: The file's stem where it is not the split's name.
+        views: Splits that are parts of others.
+        grading: Grades a text, where comparing the extracted answer with the gold one does not.
     """
 
     name: str
     read: Callable[[Row, str], Problem]
-    hub: HubSource
+    hub: HubSource | None = None
     answer_format: str = "boxed"
     rules: Callable[[Problem], Rules] = lambda problem: Rules()
     splits: tuple[str, ...] = ("test",)
     checkable: bool = False
+    folders: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    views: Mapping[str, View] = field(default_factory=dict)
+    grading: Grading | None = None
 
     def load(
         self, *, limit: int | None = None, seed: int = 0, data: str | None = None, split: str | None = None
@@ -93,18 +118,28 @@ class FileTask:
         chosen = self.splits[0] if split is None else split
         if chosen not in self.splits:
             raise UsageError(f"{self.name} has no split {chosen!r}: use one of {', '.join(self.splits)}.")
+        view = self.views.get(chosen)
+        whole = chosen if view is None else view.of
         problems: list[Problem] = []
-        for place, row in rows_of(self.name, chosen, data, self.hub):
+        for place, row in rows_of((self.name, *self.folders), self.files.get(whole, whole), data, self.hub):
             try:
-                problem = self.read(row, f"{self.name}/{chosen}/{len(problems)}")
+                problem = self.read(row, f"{self.name}/{whole}/{len(problems)}")
             except (KeyError, TypeError, ValueError) as error:
                 missing = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
                 raise UsageError(f"{place}: not a {self.name} row: {missing}.") from error
             problems.append(problem)
+        if view is not None:
+            problems = [problem for index, problem in enumerate(problems) if view.keep(index, problem)]
+            if not problems:
+                raise UsageError(
+                    f"{self.name} has no problem of the split {chosen!r} in this data: pass another --data."
+                )
         return subset(problems, limit, seed)
 
     def grade(self, problem: Problem, text: str) -> Verdict:
         """Grade a solution's text against the gold answer."""
+        if self.grading is not None:
+            return self.grading(problem, text)
         return equal(problem.answer, extract(text).answer, rules=self.rules(problem))
 
 
@@ -129,3 +164,41 @@ def text_field(row: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"the field {name!r} must be non-empty text, got {value!r:.60}")
     return value
+
+
+def field_of(row: Mapping[str, Any], *names: str) -> Any:
+    """The first of these fields that the row has.
+
+    Raises:
+        KeyError: It has none of them; names the first.
+    """
+    for name in names:
+        if row.get(name) is not None:
+            return row[name]
+    raise KeyError(names[0])
+
+
+def number_text(value: Any) -> str:
+    """A number as a gold answer is written: 145.0 is 145, 1e6 is 1000000; text is taken as it stands.
+
+    Raises:
+        ValueError: It is neither a finite number nor text.
+    """
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"the answer must be a number, got {value!r:.60}")
+    exact = Decimal(repr(value))
+    return str(int(exact)) if exact == exact.to_integral_value() else format(exact, "f")
+
+
+def boxed_answer(solution: str) -> str:
+    r"""The answer that a worked solution boxes last.
+
+    Raises:
+        ValueError: It has no `\boxed{…}`.
+    """
+    found = extract(solution, strict=True).answer
+    if not found:
+        raise ValueError(r"the field 'solution' must hold the answer in \boxed{…}")
+    return found

@@ -233,6 +233,19 @@ class Game24:
         return 1.0, f"{shown} = {puzzle.target}"
 
 
+def right(text: str, puzzle: Puzzle, *, every: bool = True) -> tuple[bool, str]:
+    """Whether a finished solution is right, and why.
+
+    Args:
+        text: The solution.
+        puzzle: What is to be reached, from what.
+        every: Whether each number must be used (game of 24) or may be left out (countdown).
+    """
+    left = _followed(Counter(Fraction(number) for number in puzzle.numbers), text, said=True)[0]
+    value, why = Game24(every=every)._final(text, puzzle, left)
+    return value > 0, why
+
+
 def last_expression(text: str) -> tuple[str, Expression, list[Fraction | None]] | None:
     """The last expression with an operation in a text, as written, and the values of what it is said to equal."""
     body = text[text.rfind("</think>") + len("</think>") if "</think>" in text else 0 :][-20_000:]
