@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path as FilePath
 from typing import Any
@@ -15,13 +16,14 @@ from rich.table import Table
 from reason.budget import Budget
 from reason.evals.curve import curve_of, shown_k
 from reason.evals.record import Record, summarize
-from reason.evals.results import Results
+from reason.evals.results import STORE, Results, make_folder, place_of, shared
 from reason.evals.run import evaluate, fingerprint
 from reason.evals.tasks import Task
 from reason.evals.within import check_total, evaluate_within
 from reason.resolve import Setup
 from reason.search.compute_optimal import load_table, table_file
 from reason.show import json_line, plain
+from reason.trace import Store
 from reason.types import Problem, Sampling, UsageError
 
 PRINTED = (
@@ -49,6 +51,8 @@ class EvalCommand:
         out: The results folder, or None to keep nothing.
         extra: Further settings that identify the run (limit, split, data …).
         total_tokens: One budget for all problems, instead of n and the budget of each; None: each for itself.
+        resume: Whether the evaluation may be added to another one's folder.
+        trace: Whether the results folder holds a trace store.
 
     Raises:
         UsageError: total_tokens is given and the strategy cannot share a budget or has options, or it is below 1.
@@ -64,6 +68,8 @@ class EvalCommand:
     out: FilePath | None
     extra: Mapping[str, Any]
     total_tokens: int | None = None
+    resume: bool = False
+    trace: bool = True
 
     def __post_init__(self) -> None:
         if self.total_tokens is not None:
@@ -96,18 +102,32 @@ class EvalCommand:
 
     def run(self, *, as_json: bool) -> int:
         """Evaluate, print, and return the exit code: 0; 130 when interrupted."""
-        results = Results(self.out, self.config()) if self.out is not None else None
+        with ExitStack() as stack:
+            results, store = self._open(stack)
+            return self._run(results, store, as_json)
+
+    def _open(self, stack: ExitStack) -> tuple[Results | None, Store | None]:
+        """The results folder and the trace store; the store first, since it keeps other runs out."""
+        if self.out is None:
+            return None, None
+        config = self.config()
+        place = place_of(self.out, config, resume=self.resume)
+        make_folder(self.out)
+        store = stack.enter_context(Store(self.out / STORE, config=shared(config))) if self.trace else None
+        return Results(place, config), store
+
+    def _run(self, results: Results | None, store: Store | None, as_json: bool) -> int:
         console = Console(stderr=as_json)
         done = 0 if results is None else sum(problem.id in results.records for problem in self.problems)
-        if done and (self.total_tokens is None or done == len(self.problems)):
-            console.print(f"{done} of {len(self.problems)} problems are already in {self.out}", highlight=False)
+        if results is not None and done and (self.total_tokens is None or done == len(self.problems)):
+            console.print(f"{done} of {len(self.problems)} problems are already in {results.folder}", highlight=False)
         finished: list[Record] = []
         try:
-            records = self._records(results, finished)
+            records = self._records(results, store, finished)
         except KeyboardInterrupt:
             self._interrupted(done + len(finished))
             return 130
-        summary = {**self.head, **summarize(records), "curve": self._curve(records)}
+        summary = {**self.head, **summarize(records), "curve": curve_or_none(records, self.n)}
         if results is not None:
             results.finish(summary)
         print_summary(console, summary, records)
@@ -115,7 +135,7 @@ class EvalCommand:
             print(json_line({key: summary[key] for key in (*self.head, *PRINTED)}))
         return 0
 
-    def _records(self, results: Results | None, finished: list[Record]) -> list[Record]:
+    def _records(self, results: Results | None, store: Store | None, finished: list[Record]) -> list[Record]:
         """The records of all problems; `finished` gets each new one as it comes."""
         if self.total_tokens is not None:
             return evaluate_within(
@@ -142,14 +162,8 @@ class EvalCommand:
             results=results,
             progress=None,
             on_record=lambda record, _: finished.append(record),
+            store=store,
         )
-
-    def _curve(self, records: Sequence[Record]) -> dict[str, Any] | None:
-        """Accuracy at every k up to n, or None where the strategy or the run has no such curve."""
-        try:
-            return curve_of(records, self.n)
-        except UsageError:
-            return None
 
     def _interrupted(self, done: int) -> None:
         """Say what is kept and how to go on."""
@@ -164,6 +178,14 @@ class EvalCommand:
             f"they are in {self.out}; run the same command again to continue" if self.out else "pass --out to keep them"
         )
         print(f"interrupted: {done} of {len(self.problems)} problems are done; {kept}", file=sys.stderr)
+
+
+def curve_or_none(records: Sequence[Record], n: int) -> dict[str, Any] | None:
+    """Accuracy at every k up to n, or None where the strategy or the run has no such curve."""
+    try:
+        return curve_of(records, n)
+    except UsageError:
+        return None
 
 
 def version_of(distribution: str) -> str:
@@ -199,7 +221,7 @@ def print_summary(console: Console, summary: Mapping[str, Any], records: Sequenc
         "95 % interval": interval(summary["ci95"]),
         "generated tokens": f"{summary['generated_tokens']:,}",
         "scored tokens": f"{summary['scored_tokens']:,}  ({ratio:.2f} per generated token)",
-        "seconds": f"{summary['seconds']:.1f}",
+        **({"seconds": f"{summary['seconds']:.1f}"} if "seconds" in summary else {}),
         "truncated": f"{percent(summary['truncated'] / problems)}  ({summary['truncated']} of {problems})",
         "no answer": f"{percent(summary['no_answer'] / problems)}  ({summary['no_answer']} of {problems})",
         "unscored": f"{summary['unscored']}, of them failed {summary['failed']}",

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
-from reason.budget import Budget, Budgets
+from reason.budget import Budget, Budgets, Meter, Rates
+from reason.calls import Caller
 from reason.evals.record import Grader, Record, record_of
 from reason.evals.results import Results
 from reason.run import solve
+from reason.trace.recall import recording
+from reason.trace.store import Store, opened
 from reason.types import Failure, Outcome, Policy, Problem, Sampling, Scorer, UsageError
 from reason.work import Search
 
@@ -41,6 +46,7 @@ def evaluate(
     results: Results | None = None,
     progress: bool | None = False,
     on_record: Callable[[Record, Outcome], None] | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
 ) -> list[Record]:
     """Search and grade the problems that have no record yet; returns the records of all of them, in order.
 
@@ -51,6 +57,7 @@ def evaluate(
         results: Where records are kept and looked up.
         progress: None shows a bar on a terminal, False never.
         on_record: Called with each new record and its outcome as the problem finishes.
+        store: As in `reason.solve`; all problems are entered in it, in their order.
     """
     known = dict(results.records) if results is not None else {}
     before = results.elapsed if results is not None else 0.0
@@ -68,21 +75,47 @@ def evaluate(
 
     waiting = [problem for problem in problems if problem.id not in known]
     too_long = {problem.id: reason for problem in waiting if (reason := does_not_fit(problem, policy))}
-    for problem in waiting:
-        if problem.id in too_long:
-            done(Outcome(problem, None, None, failures=(Failure("extend", too_long[problem.id]),)))
-    solve(
-        [problem for problem in waiting if problem.id not in too_long],
-        policy=policy,
-        search=search,
-        scorer=scorer,
-        sampling=sampling or Sampling(),
-        budget=budget or Budget(),
-        seed=seed,
-        progress=progress,
-        on_outcome=done,
-    )
+    budget, sampling = budget or Budget(), sampling or Sampling()
+    unasked = [
+        Outcome(problem, None, None, failures=(Failure("extend", too_long[problem.id]),))
+        for problem in waiting
+        if problem.id in too_long
+    ]
+    with ExitStack() as stack:
+        kept = None
+        if store is not None:
+            kept, ours = opened(store)
+            if ours:
+                stack.enter_context(kept)
+            enter(kept, problems)
+            told = recording(
+                kept, policy=policy, search=search, scorer=scorer, sampling=sampling, budget=budget, seed=seed
+            )
+            for outcome in unasked:
+                meter, calls = Meter(Budget(), Rates()), Caller(policy, scorer, retries=0, seed=seed)
+                told.start(outcome.problem, calls, meter).finish(outcome)
+        for outcome in unasked:
+            done(outcome)
+        solve(
+            [problem for problem in waiting if problem.id not in too_long],
+            policy=policy,
+            search=search,
+            scorer=scorer,
+            sampling=sampling,
+            budget=budget,
+            seed=seed,
+            progress=progress,
+            on_outcome=done,
+            store=kept,
+        )
     return [known[problem.id] for problem in problems]
+
+
+def enter(store: Store, problems: Sequence[Problem]) -> None:
+    """Write the problems down in their order, which replays go by."""
+    with store.transaction():
+        for problem in problems:
+            store.problem(problem)
 
 
 def does_not_fit(problem: Problem, policy: Policy) -> str | None:

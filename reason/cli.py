@@ -20,7 +20,9 @@ from rich.console import Console
 
 from reason.calibrate_command import calibrate
 from reason.compare_command import compare
+from reason.export_command import export
 from reason.grade_command import grade_file
+from reason.replay_command import replay
 from reason.scaling_command import scaling
 from reason.tune_command import tune
 from reason.types import MissingExtraError, Problem, ReasonError, Sampling, UsageError
@@ -133,6 +135,9 @@ def solve(
     budget_scorer_tokens: BudgetScorerTokens = None,
     budget_flops: BudgetFlops = None,
     budget_seconds: BudgetSeconds = None,
+    out: Annotated[
+        FilePath | None, typer.Option(help="Trace store, a file; what is in it already is not paid for again.")
+    ] = None,
     tree: Annotated[bool, typer.Option("--tree", help="Print the search tree; a terminal shows it grow.")] = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -166,6 +171,7 @@ def solve(
             budget=budget,
             seed=seed,
             progress=False,
+            store=out,
         )[0]
     if outcome.stopped == "error":
         raise ReasonError(outcome.failures[-1].message if outcome.failures else "the search failed")
@@ -192,7 +198,14 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option(help="JSON lines or their directory. Default: REASON_DATA_DIR, else the hub.")
     ] = None,
-    out: Annotated[FilePath | None, typer.Option(help="Results folder; the same command continues it.")] = None,
+    out: Annotated[
+        FilePath | None, typer.Option(help="Results folder with the trace; the same command continues it.")
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Another strategy, n, scorer or budget adds to --out and pays only what is new."),
+    ] = False,
+    no_trace: Annotated[bool, typer.Option("--no-trace", help="Keep no trace in the results folder.")] = False,
     seed: Seed = 0,
     temperature: Temperature = None,
     top_p: TopP = None,
@@ -209,6 +222,9 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Measure a strategy on a task: accuracy with its 95 % interval, and what it cost."""
+    for name, given in (("resume", resume), ("no-trace", no_trace)):
+        if given and out is None:
+            raise UsageError(f"--{name} is about a results folder: pass --out FOLDER, or leave it out")
     from reason.evals.command import EvalCommand
     from reason.evals.tasks import load as load_task
     from reason.options import recorded
@@ -229,7 +245,11 @@ def evaluate(
     extra: dict[str, Any] = {"limit": limit, "split": split, "data": data, "aggregate": aggregate}
     if chosen.options:
         extra["set"] = recorded(chosen.options)
-    command = EvalCommand(found, problems, chosen, n, seed, sampling, budget, out, extra, total_tokens)
+    if task != found.name:
+        extra["source"] = task
+    command = EvalCommand(
+        found, problems, chosen, n, seed, sampling, budget, out, extra, total_tokens, resume, not no_trace
+    )
     raise typer.Exit(command.run(as_json=as_json))
 
 
@@ -252,7 +272,9 @@ app.command()(calibrate)
 app.command()(compare)
 app.command()(scaling)
 app.command()(tune)
+app.command()(export)
 app.command(name="grade")(grade_file)
+app.command()(replay)
 app.command()(view)
 
 
