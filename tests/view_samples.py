@@ -8,12 +8,18 @@ import random
 from reason.view.data import Node, ProblemView, Row, RunView, Vote
 
 STEPS = (
-    "Ada has 4 boxes with 12 pens in each, so she has $4 \\times 12 = 48$ pens.\n",
-    "Then she buys 6 more: 48 + 6 = 54.\n",
-    "So \\(x^2 - 5x + 6 = 0\\), hence \\[x = \\frac{5 \\pm \\sqrt{25 - 24}}{2}.\\]\n",
-    "Half of $120 is $60, and a third of it is $40.\n",
-    "The answer is \\boxed{\\frac{3}{4}}.\n",
+    "Ada has {a} boxes with {b} pens in each, so she has ${a} \\times {b}$ pens.\n",
+    "Then she buys {a} more: {b} + {a} = {c}.\n",
+    "So \\(x^2 - {a}x + {b} = 0\\), hence \\[x = \\frac{{{a} \\pm \\sqrt{{{c} - {b}}}}}{{2}}.\\]\n",
+    "Half of ${a} is ${b}, and a third of it is ${c}.\n",
+    "The answer is \\boxed{{\\frac{{{a}}}{{{b}}}}}.\n",
 )
+
+
+def sample_step(draw: random.Random) -> str:
+    """A step of its own, most with mathematics in it."""
+    a, b, c = (draw.randrange(2, 999) for _ in range(3))
+    return draw.choice(STEPS).format(a=a, b=b, c=c)
 
 
 def sample_tree(nodes: int, seed: int = 0, *, tokens: int = 12) -> tuple[Node, ...]:
@@ -35,7 +41,7 @@ def sample_tree(nodes: int, seed: int = 0, *, tokens: int = 12) -> tuple[Node, .
         made.append(
             Node(
                 parent,
-                draw.choice(STEPS),
+                sample_step(draw),
                 finish="stop" if index == nodes - 1 else finish,
                 value=draw.random(),
                 mean=draw.random(),

@@ -17,7 +17,7 @@ from reason.view.mathml import Formulas
 
 Text: TypeAlias = str | list[str | int]
 FINISHES = tuple(finish.value for finish in Finish)
-KINDS = ("step", "solution", "answer")
+KINDS = ("step", "solution", "answer", "line")
 PREVIEW = 400
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -29,7 +29,8 @@ class Node:
     Attributes:
         parent: Index of the node above it, lower than its own; -1 for a top row.
         text: What it adds to the path.
-        kind: "step"; "solution" for a whole one; "answer" for the solutions that agree on an answer.
+        kind: "step"; "solution" for a whole one; "answer" for the solutions that agree on an answer; "line" for a part
+            of a solution that has a score of its own.
         finish: A `Finish` value.
         value, mean: Its score, and the mean of what was found at and below it; NaN where unknown.
         visits, copies, tokens: Simulations through it, equal samples merged into it, tokens it added.

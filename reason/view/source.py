@@ -306,5 +306,5 @@ def _totals(rows: list[Row]) -> tuple[tuple[str, str], ...]:
     totals["tokens generated"] = f"{sum(row.tokens for row in rows):,}"
     if any(row.scored_tokens for row in rows):
         totals["scored"] = f"{sum(row.scored_tokens for row in rows):,}"
-    totals["seconds, all problems"] = f"{sum(row.seconds for row in rows):,.1f}"
+    totals["seconds summed over problems"] = f"{sum(row.seconds for row in rows):,.1f}"
     return tuple(totals.items())

@@ -93,21 +93,31 @@ def landed(nodes: Iterable[StoredNode], scores: Mapping[int, StoredScore]) -> li
 def voted(
     candidates: Sequence[StoredCandidate], nodes: Mapping[int, StoredNode], outcome: StoredOutcome
 ) -> tuple[list[Node], set[int]]:
-    """The rows of a search without a tree: answers, their solutions, the scored steps of each; and the nodes shown."""
+    """The rows of a search without a tree and the stored nodes that they show.
+
+    Answers stand on top, below each its solutions, equal ones merged, and below a solution its scored steps or lines.
+    """
     rows, shown = list[Node](), set[int]()
-    chosen = _chosen(candidates, outcome)
+    ends = (outcome.node, outcome.finish)
     for group in groups(candidates):
         won = group.answer is not None and group.answer == outcome.answer
-        top = len(rows)
-        count = len(group.members)
-        title = "no answer" if group.answer is None else group.answer
-        said = f"{count} solution{'s' if count != 1 else ''}, weight {group.weight:.3g}"
+        top, count = len(rows), len(group.members)
+        title = "No answer" if group.answer is None else f"Answer {group.answer}"
+        said = f"{count} solution{'s' if count != 1 else ''} · weight {group.weight:.3g}"
         rows.append(Node(-1, title, kind="answer", chosen=won, note=said))
+        known = dict[tuple[str, str], int]()
         for index in group.members:
             item = candidates[index]
             line = _line(item.node, nodes)
             shown.update(stored.number for stored in line)
-            rows += _solution(item, line, len(rows), top, chosen=index == chosen)
+            chosen = (item.node, item.finish) == ends
+            key = ("".join(stored.step.text for stored in line), item.finish)
+            place = known.setdefault(key, len(rows))
+            if place < len(rows):
+                same = rows[place]
+                rows[place] = replace(same, copies=same.copies + 1, chosen=same.chosen or chosen)
+            else:
+                rows += _solution(item, line, len(rows), top, chosen=chosen)
     return rows, shown
 
 
@@ -115,35 +125,41 @@ def _solution(item: StoredCandidate, line: Sequence[StoredNode], at: int, top: i
     """A candidate's row and, where its steps or lines have scores, theirs."""
     steps = [stored.step for stored in line]
     text = "".join(step.text for step in steps)
-    head = node_of(
-        Step(
-            text,
-            tuple(token for step in steps for token in step.token_ids),
-            tuple(value for step in steps for value in step.logprobs),
-        ),
-        top,
-        item.finish,
-    )
+    tokens = tuple(token for step in steps for token in step.token_ids)
+    whole = Step(text, tokens, tuple(value for step in steps for value in step.logprobs))
     error = next((step.error for step in steps if step.error), "") or ""
     weight = "" if item.weight == 1 else f"weight {item.weight:.3g}"
+    head = node_of(whole, top, item.finish)
     rows = [replace(head, kind="solution", value=item.score, chosen=chosen, note=_joined(weight, error))]
     for parts in ([step.text for step in steps], text.split("\n")):
         shown = [part for part in parts if part.strip()]
         if len(shown) == len(item.steps) > 1:
-            rows += [Node(at, part, value=value, chosen=chosen) for part, value in zip(shown, item.steps, strict=True)]
-            break
+            scored = zip(shown, item.steps, strict=True)
+            return rows + [Node(at, part, kind="line", value=value) for part, value in scored]
     return rows
 
 
 def beside(rows: list[Node], nodes: Sequence[StoredNode], shown: set[int], scores: Mapping[int, StoredScore]) -> None:
-    """Add what the search asked beside what the rows show."""
-    rest = [stored for stored in nodes if stored.number not in shown]
+    """Add what the search asked beside what the rows show; samples equal to a shown one are shown by it."""
+    rest = _unlike(nodes, shown)
     if not rest:
         return
     top = len(rows)
     rows.append(Node(-1, OTHER, kind="answer", note=f"{len(rest)} step{'s' if len(rest) != 1 else ''}"))
     for row in landed(rest, scores):
         rows.append(replace(row, parent=top if row.parent < 0 else top + 1 + row.parent))
+
+
+def _unlike(nodes: Sequence[StoredNode], shown: set[int]) -> list[StoredNode]:
+    """The nodes that are neither shown nor equal to one that is: the same text and end after equal steps."""
+    kinds = dict[tuple[int, str, str], int]()
+    kind_of = dict[int, int]()
+    for node in nodes:
+        above = -1 if node.parent is None else kind_of.get(node.parent, -1)
+        key = (above, node.step.text, node.step.finish.value)
+        kind_of[node.number] = kinds.setdefault(key, len(kinds))
+    covered = {kind_of[number] for number in shown if number in kind_of}
+    return [node for node in nodes if kind_of[node.number] not in covered]
 
 
 def groups(candidates: Sequence[StoredCandidate]) -> Sequence[Group]:
@@ -158,11 +174,6 @@ def votes(candidates: Sequence[StoredCandidate], answer: str | None) -> tuple[Vo
         Vote(group.answer, group.weight, len(group.members), group.answer is not None and group.answer == answer)
         for group in groups(candidates)
     )
-
-
-def _chosen(candidates: Sequence[StoredCandidate], outcome: StoredOutcome) -> int:
-    ends = (outcome.node, outcome.finish)
-    return next((index for index, item in enumerate(candidates) if (item.node, item.finish) == ends), -1)
 
 
 def _line(number: int | None, nodes: Mapping[int, StoredNode]) -> list[StoredNode]:

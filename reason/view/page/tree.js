@@ -1,6 +1,6 @@
 // The tree of one problem: what is open, in one list; why each branch ended.
 
-const STEP = 0, SOLUTION = 1, ANSWERS = 2;
+const SOLUTION = 1, ANSWERS = 2, LINE = 3;
 const PRUNED = 1, CHOSEN = 2;
 const ENDS = ["", "complete", "cut off by the token limit", "cut off by the budget", "cancelled", "failed"];
 const OPEN_AT_ONCE = 150;
@@ -76,11 +76,14 @@ function flatten() {
 
 function ending(node) {
   const data = tree.data;
-  if (children(node).length || data.kind[node] === ANSWERS) return "";
+  const kind = data.kind[node];
+  const leaf = !children(node).length;
+  if (kind === ANSWERS || kind === LINE || !(leaf || kind === SOLUTION)) return "";
+  const last = data.flags[node] & CHOSEN && !children(node).some((child) => data.flags[child] & CHOSEN);
   const end = ENDS[data.finish[node]];
-  if (end) return end + (data.flags[node] & CHOSEN ? " (the answer)" : "");
+  if (end) return end + (last ? " (the answer)" : "");
   if (data.flags[node] & PRUNED) return "pruned";
-  return data.done ? "never extended" : "open";
+  return !leaf ? "" : data.done ? "never extended" : "open";
 }
 
 const share = (value) => (value - tree.low) / (tree.high - tree.low || 1);
@@ -138,12 +141,12 @@ function nodeRow(place) {
 function noteOf(node) {
   const data = tree.data;
   const parts = [];
+  const end = ending(node);
+  if (end) parts.push(end);
   if (data.visits[node]) parts.push(plural(data.visits[node], "visit"));
   if (data.copies[node] > 1) parts.push(`drawn ${data.copies[node]}×`);
   const hidden = tree.open.has(node) ? 0 : children(node).length;
   if (hidden) parts.push(`${hidden} below`);
-  const end = ending(node);
-  if (end) parts.push(end);
   const more = data.notes[node];
   if (more) parts.push(more.length > 120 ? more.slice(0, 120) + "…" : more);
   return parts.join(" · ");
