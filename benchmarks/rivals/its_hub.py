@@ -5,19 +5,22 @@
 
 Both sides talk to one `benchmarks.rivals.server` over loopback, through the same two endpoints. its-hub runs in a
 virtual environment of its own, as its README shows (`infer`, one problem after another) and at its best (`ainfer` of
-all problems gathered). We run `reason.solve` over all problems. Algorithms: self-consistency, best-of-n, beam (4 kept),
+all problems gathered). We run `reason.asolve` over all problems. Algorithms: self-consistency, best-of-n, beam (4 kept),
 particles.
 
 What the columns count, from the server: requests; continuations asked for, and how many of them came back empty because
-the solution had already ended; generated tokens; tokens that passed through the scorer. `unique` is the mean number of
+the solution had already ended; generated tokens, which a hosted model would bill; how many of them had to be computed
+(copies of one path that draw the same tokens are computed as one, of whichever side, if they arrive together); tokens
+that passed through the scorer. `unique` is the mean number of
 different solutions among those that a problem's result holds. Accuracy comes with its 95 % bootstrap interval, and the
-difference is paired. Ratios are the rival's over ours: above 1 is in our favour. Thrifty beam search keeps two
-paths and samples less where a step is likely known (`novelty`). Prints tables and, last, one JSON line.
+difference is paired. Ratios are the rival's over ours: above 1 is in our favour. Sharing particles do not sample a step that is
+likely known (`novelty`). Prints tables and, last, one JSON line.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import socket
 import subprocess
@@ -39,14 +42,15 @@ from benchmarks.rivals.served import Client, ServedPolicy, ServedScorer
 from reason.answers import answer_of, equal
 from reason.evals.metrics import bootstrap_ci, paired_bootstrap
 from reason.evals.tasks import load as load_task
+from reason.search import particles
 from reason.search.strategy import Strategy
 
 OURS: dict[str, Callable[[int], Strategy]] = {
     "self_consistency": reason.self_consistency,
     "best_of_n": reason.best_of_n,
     "beam": lambda n: reason.beam(n, max(n // 4, 1)),
-    "beam, thrifty": lambda n: reason.beam(n, max(n // 2, 1), novelty=0.2),
-    "particles": lambda n: reason.search.STRATEGIES["particles"](n),
+    "particles": particles,
+    "particles, sharing": lambda n: particles(n, novelty=0.1),
 }
 WAYS = ("infer", "gather")
 
@@ -93,18 +97,25 @@ def serving(model: str, scorer: str) -> Iterator[str]:
 def our_run(url: str, name: str, n: int, problems: Sequence[reason.Problem], seed: int) -> Run:
     """All problems through `reason.solve`."""
     httpx.post(url + "/reset")
+
+    async def everything() -> list[reason.Outcome]:
+        client = Client(url)
+        try:
+            return await reason.asolve(
+                problems,
+                policy=ServedPolicy(client),
+                scorer=ServedScorer(client),
+                search=OURS[name](n),
+                sampling=reason.Sampling(temperature=0.8, max_tokens=160, step_end=("\n",)),
+                concurrency=len(problems),
+                seed=seed,
+                progress=False,
+            )
+        finally:
+            await client.close()
+
     began = time.perf_counter()
-    client = Client(url)
-    outcomes = reason.solve(
-        problems,
-        policy=ServedPolicy(client),
-        scorer=ServedScorer(client),
-        search=OURS[name](n),
-        sampling=reason.Sampling(temperature=0.8, max_tokens=160, step_end=("\n",)),
-        concurrency=len(problems),
-        seed=seed,
-        progress=False,
-    )
+    outcomes = asyncio.run(everything())
     seconds = time.perf_counter() - began
     texts = [[item.path.text for item in outcome.candidates] for outcome in outcomes]
     return _run(url, seconds, problems, [outcome.answer for outcome in outcomes], texts)
@@ -143,7 +154,7 @@ def compare(ours: Run, theirs: Run) -> dict[str, Any]:
     paired = paired_bootstrap([float(one) for one in ours.right], [float(one) for one in theirs.right])
     ratio = {
         name: theirs.counters[name] / ours.counters[name] if ours.counters[name] else None
-        for name in ("requests", "continuations", "generated_tokens", "scored_tokens")
+        for name in ("requests", "continuations", "generated_tokens", "computed_tokens", "scored_tokens")
     }
     return {**ratio, "seconds": theirs.seconds / ours.seconds, "unique": ours.unique / theirs.unique} | {
         "accuracy_difference": paired
@@ -195,6 +206,7 @@ def _table(name: str, n: int, ours: Run, theirs: dict[str, Run]) -> Table:
         "continuations",
         "empty",
         "generated",
+        "computed",
         "scored",
         "unique",
         "seconds",
@@ -203,7 +215,7 @@ def _table(name: str, n: int, ours: Run, theirs: dict[str, Run]) -> Table:
     for label, run in {"reason": ours, **{f"its-hub, {how}": run for how, run in theirs.items()}}.items():
         told = run.counters
         low, high = _interval(run)
-        names = ("requests", "continuations", "empty", "generated_tokens", "scored_tokens")
+        names = ("requests", "continuations", "empty", "generated_tokens", "computed_tokens", "scored_tokens")
         table.add_row(
             label,
             f"{run.accuracy:.0%} ({low:.0%}–{high:.0%})",
@@ -220,6 +232,7 @@ def _table(name: str, n: int, ours: Run, theirs: dict[str, Run]) -> Table:
             f"{ratio['continuations']:.2f}x",
             "",
             f"{ratio['generated_tokens']:.2f}x",
+            f"{ratio['computed_tokens']:.2f}x",
             "" if ratio["scored_tokens"] is None else f"{ratio['scored_tokens']:.2f}x",
             "",
             f"{ratio['seconds']:.2f}x",

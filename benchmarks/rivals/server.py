@@ -9,10 +9,11 @@
   without it every answer passes through the model whole, as with vLLM's STEP pooling, which turns prefix caching off.
   (Within one such request common beginnings are still computed once, to the rival's advantage in time; they are counted
   in full.)
-- GET /counters, POST /reset: requests, continuations, generated tokens, score requests, scored tokens. A reset also
-  empties the caches.
+- GET /counters, POST /reset: requests, continuations, generated tokens, those of them that had to be computed, score
+  requests, scored tokens. A reset also empties the caches.
 
-Binds to loopback. The engine batches the requests of all clients token by token.
+Binds to loopback. The engine batches the requests of all clients token by token, and decodes copies of one beginning,
+whoever asked for them, as one for as long as they draw the same tokens.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Counters:
     continuations: int = 0
     empty: int = 0
     generated_tokens: int = 0
+    computed_tokens: int = 0
     score_requests: int = 0
     scored_paths: int = 0
     scored_tokens: int = 0
@@ -78,6 +80,7 @@ class Service:
         self.counters.continuations += copies
         self.counters.empty += sum(not step.text for step in steps)
         self.counters.generated_tokens += sum(len(step.token_ids) for step in steps)
+        self.counters.computed_tokens += sum(len(step.token_ids) - step.shared for step in steps)
         keep = asked.get("include_stop_str_in_output", False)
         choices = [self._choice(index, step, sampling.step_end, keep) for index, step in enumerate(steps)]
         if asked.get("logprobs"):
