@@ -33,7 +33,7 @@ ELEMENTS = frozenset(
     "mstyle msub msubsup msup mtable mtd mtext mtr munder munderover none".split()
 )
 _BOOLEAN = re.compile(r"true|false")
-_LENGTH = re.compile(r"[+-]?(\d{1,2}(\.\d{1,4})?|\.\d{1,4})(em|ex)|[+-]?\d{1,3}(\.\d{1,4})?(px|pt)|0")
+_LENGTH = re.compile(r"[+-]?(\d(\.\d{1,4})?|\.\d{1,4})(em|ex)|[+-]?\d{1,2}(\.\d{1,4})?(px|pt)|0")
 ATTRIBUTES = {
     **dict.fromkeys("accent accentunder displaystyle fence largeop movablelimits separator stretchy symmetric".split()),
     "columnspan": re.compile(r"[1-9]"),
@@ -214,6 +214,8 @@ def _copied(element: Element, budget: list[int], depth: int = 0) -> Tree:
         raise ValueError(f"element {element.tag} is not shown")
     attributes = {key: value for key, value in element.attrib.items() if _allowed(key, value)}
     text = html.unescape(element.text or "")
+    if element.tag != "mtext" and len(text) > 1 and text.startswith("\\"):
+        raise ValueError(f"{text} is not known")
     font = element.attrib.get("mathvariant", "")
     if font == "normal" and element.tag == "mi":
         attributes["mathvariant"] = "normal"
