@@ -1,0 +1,201 @@
+"""The page of a run that is followed: who may ask, for what, and that the page goes along with the run."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import pathlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from browser import Browser, find_browser
+
+import reason
+from reason.cli import main
+from reason.policies.fake import FakePolicy, FakeScorer
+from reason.search import mcts
+from reason.trace import Store
+from reason.types import Problem
+from reason.view.live import ADDRESS, Following, Server
+from reason.view.source import Source
+
+HOSTILE = "</script><script>document.title='ran'</script> \u202e $x^2$"
+PROBLEMS = [Problem(f"p{at}", f"{at} + 3 + 4 + 5", str(at + 12)) for at in range(8)]
+
+
+class NamedScorer(FakeScorer):
+    name = "fake"
+
+
+def search(file: pathlib.Path, count: int) -> None:
+    """Solve the first problems; those in the store are not searched again."""
+    with Store(file) as store:
+        reason.solve(
+            PROBLEMS[:count], policy=FakePolicy(), search=mcts(n=8), scorer=NamedScorer(), store=store, progress=False
+        )
+
+
+@contextlib.contextmanager
+def serving(run: pathlib.Path) -> Iterator[Server]:
+    source = Source(run)
+    server = Server(Following(source), 0)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        source.close()
+
+
+@pytest.fixture
+def server(tmp_path: pathlib.Path) -> Iterator[Server]:
+    search(tmp_path / "trace.db", 2)
+    with serving(tmp_path) as found:
+        yield found
+
+
+def ask(server: Server, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], str]:
+    connection = http.client.HTTPConnection(ADDRESS, server.server_port, timeout=20)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, headers=named)
+    answer = connection.getresponse()
+    found = answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read().decode()
+    connection.close()
+    return found
+
+
+def test_the_page_and_its_data(server: Server) -> None:
+    status, headers, text = ask(server, "/")
+    assert status == 200
+    assert headers["content-type"] == "text/html; charset=utf-8"
+    assert "connect-src 'self'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert 'data-live="yes"' in text
+    assert "application/json" not in text
+    status, headers, text = ask(server, "/data/run")
+    run = json.loads(text)
+    assert (status, headers["content-type"]) == (200, "application/json; charset=utf-8")
+    assert [row[0] for row in run["rows"]] == ["p0", "p1"]
+    assert len(run["stamps"]) == 2
+    assert ask(server, f"/data/run?since={run['stamp']}")[0] == 204
+    assert ask(server, "/data/run?since=other")[0] == 200
+    assert json.loads(ask(server, "/data/problem/1")[2])["text"]
+    assert any(json.loads(ask(server, "/data/tokens/0")[2]))
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "expected"),
+    [
+        ("/data/run", {"Host": "evil.example"}, 403),
+        ("/", {"Host": "evil.example:80"}, 403),
+        ("/data/run", {"Host": "127.0.0.1"}, 403),
+        ("/data/run", {"Host": ""}, 403),
+        ("/data/run", {"Sec_Fetch_Site": "cross-site"}, 403),
+        ("/data/run", {"Sec_Fetch_Site": "same-site"}, 403),
+        ("/data/run", {"Sec_Fetch_Site": "same-origin"}, 200),
+        ("/data/problem/99", {}, 404),
+        ("/data/problem/-1", {}, 404),
+        ("/data/problem/1/../0", {}, 404),
+        ("/../../etc/passwd", {}, 404),
+        ("/%2e%2e/trace.db", {}, 404),
+        ("/trace.db", {}, 404),
+        ("http://evil.example/data/run", {}, 403),
+        ("/data/problem/99999999999999", {}, 404),
+    ],
+)
+def test_who_may_ask_for_what(server: Server, path: str, headers: dict[str, str], expected: int) -> None:
+    assert ask(server, path, **headers)[0] == expected
+
+
+def test_localhost_is_this_machine_too(server: Server) -> None:
+    assert ask(server, "/data/run", Host=f"localhost:{server.server_port}")[0] == 200
+    assert server.server_address[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE"])
+def test_only_get_is_answered(server: Server, method: str) -> None:
+    status, headers, _ = ask(server, "/data/run", method)
+    assert (status, headers["allow"]) == (405, "GET")
+
+
+def test_a_request_that_is_no_http_harms_nothing(server: Server) -> None:
+    with socket.create_connection((ADDRESS, server.server_port)) as connection:
+        connection.sendall(b"\x00\xff\r\n\r\n")
+        connection.recv(100)
+    assert ask(server, "/data/run")[0] == 200
+
+
+def test_a_taken_port_is_one_clear_line(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(server.following._source.file)
+    assert main(["view", run, "--live", "--port", str(server.server_port)]) == 2
+    printed = capsys.readouterr()
+    assert f"port {server.server_port} cannot be had" in printed.err
+    assert "--port" in printed.err
+    assert len(printed.err.splitlines()) == 1
+
+
+def test_the_command_serves_until_it_is_interrupted(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search(tmp_path / "trace.db", 1)
+    asked = list[tuple[int, str]]()
+
+    def interrupted(self: Server, poll_interval: float = 0.5) -> None:
+        asked.append((self.server_port, self.address))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Server, "serve_forever", interrupted)
+    assert main(["view", str(tmp_path), "--live", "--port", "0"]) == 0
+    port, address = asked[0]
+    assert address == f"http://127.0.0.1:{port}/"
+    assert address in capsys.readouterr().out
+
+
+@pytest.mark.skipif(find_browser() is None, reason="no Chromium on this machine (REASON_BROWSER names one)")
+def test_the_page_follows_and_keeps_what_is_open_and_chosen(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "trace.db"
+    search(file, 2)
+    with serving(tmp_path) as server, Browser() as browser:
+        browser.open(server.address)
+        browser.wait("document.querySelector('#count').textContent === '2 problems'")
+        browser.run("document.querySelector('#p1').click()")
+        browser.wait("document.querySelector('#problem-id').textContent.includes('p1')")
+        browser.run("document.querySelector('#to-chosen').click()")
+        browser.key("ArrowUp")
+        browser.run("document.querySelector('#filter').value = '+ 3'")
+        chosen = browser.run("document.querySelector('#nodes [aria-selected=true] .line').textContent")
+        search(file, 5)
+        browser.wait("document.querySelector('#count').textContent === '5 problems'")
+        assert browser.run("document.querySelector('#problem-id').textContent").endswith("p1")
+        assert browser.run("document.querySelector('#nodes [aria-selected=true] .line').textContent") == chosen
+        assert browser.run("document.activeElement.id") == "nodes"
+        assert browser.run("document.querySelector('#filter').value") == "+ 3"
+        assert browser.run("document.querySelector('#status').textContent") == "live"
+        assert browser.errors() == []
+        assert all(address.startswith(server.address) for address in browser.requests())
+
+
+@pytest.mark.skipif(find_browser() is None, reason="no Chromium on this machine (REASON_BROWSER names one)")
+def test_hostile_text_is_text_there_too_and_a_server_that_went_is_told(tmp_path: pathlib.Path) -> None:
+    with Store(tmp_path / "trace.db") as store:
+        problem = Problem("bad", f"1 + 2 {HOSTILE}", HOSTILE)
+        reason.solve(
+            [problem], policy=FakePolicy(), search=mcts(n=2), scorer=NamedScorer(), store=store, progress=False
+        )
+    with Browser() as browser:
+        with serving(tmp_path) as server:
+            browser.open(server.address)
+            browser.wait("document.querySelector('#question').textContent.length > 0")
+            assert "<script>document.title='ran'</script> U+202E" in browser.run(
+                "document.querySelector('#question').textContent"
+            )
+            assert browser.run("document.title") != "ran"
+            assert browser.errors() == []
+        browser.wait("document.querySelector('#status').className === 'lost'")
