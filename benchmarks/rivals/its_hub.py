@@ -5,16 +5,16 @@
 
 Both sides talk to one `benchmarks.rivals.server` over loopback, through the same two endpoints. its-hub runs in a
 virtual environment of its own, as its README shows (`infer`, one problem after another) and at its best (`ainfer` of
-all problems gathered). We run `reason.asolve` over all problems. Algorithms: self-consistency, best-of-n, beam (4 kept),
-particles.
+all problems gathered). We run `reason.asolve` over all problems. Algorithms: self-consistency, best-of-n, beam (4
+kept), particles.
 
 What the columns count, from the server: requests; continuations asked for, and how many of them came back empty because
 the solution had already ended; generated tokens, which a hosted model would bill; how many of them had to be computed
 (copies of one path that draw the same tokens are computed as one, of whichever side, if they arrive together); tokens
-that passed through the scorer. `unique` is the mean number of
-different solutions among those that a problem's result holds. Accuracy comes with its 95 % bootstrap interval, and the
-difference is paired. Ratios are the rival's over ours: above 1 is in our favour. Sharing particles do not sample a step that is
-likely known (`novelty`). Prints tables and, last, one JSON line.
+that passed through the scorer. `unique` is the mean number of different solutions among those that a problem's result
+holds. Accuracy comes with its 95 % bootstrap interval, and the difference is paired. Ratios are the rival's over ours:
+above 1 is in our favour. Sharing particles do not sample a step that is likely known (`novelty`). Prints tables and,
+last, one JSON line.
 """
 
 from __future__ import annotations
