@@ -24,6 +24,7 @@ from reason.export_command import export
 from reason.grade_command import grade_file
 from reason.replay_command import replay
 from reason.scaling_command import scaling
+from reason.score_command import score
 from reason.tune_command import tune
 from reason.types import MissingExtraError, Problem, ReasonError, Sampling, UsageError
 from reason.view_command import view
@@ -271,6 +272,7 @@ def demo(
 app.command()(calibrate)
 app.command()(compare)
 app.command()(scaling)
+app.command()(score)
 app.command()(tune)
 app.command()(export)
 app.command(name="grade")(grade_file)

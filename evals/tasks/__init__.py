@@ -28,6 +28,9 @@ TASKS = {
     "commonsenseqa": "reason.evals.tasks.commonsenseqa:TASK",
     "game24": "reason.evals.tasks.game24:TASK",
     "countdown": "reason.evals.tasks.countdown:TASK",
+    "processbench": "reason.evals.tasks.processbench:TASK",
+    "prmbench": "reason.evals.tasks.prmbench:TASK",
+    "best_of_n": "reason.evals.tasks.best_of_n:TASK",
 }
 """Name on the command line -> `module:object`."""
 
