@@ -78,28 +78,27 @@ class StoredRun:
 
 
 def read_runs(folders: Sequence[FilePath]) -> list[StoredRun]:
-    """The runs in these folders, or in the folders one below them.
+    """The runs in these folders and in the folders one below them, each once.
 
     Raises:
-        UsageError: A folder holds no run, a file of it cannot be read, or two arguments are the same run.
+        UsageError: A folder holds no run, a file of it cannot be read, or two arguments are the same folder.
     """
-    places = [place for folder in folders for place in _places(folder)]
-    if len({place.resolve() for place in places}) < len(places):
-        raise UsageError(f"the same run was given twice ({', '.join(map(str, folders))[:200]}): name each once")
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UsageError(f"the same folder was given twice ({', '.join(map(str, folders))[:200]}): name each once")
+    places = list({place.resolve(): place for folder in folders for place in _places(folder)}.values())
     names = _names(places)
     return [_read(place, name) for place, name in zip(places, names, strict=True)]
 
 
 def _places(folder: FilePath) -> list[FilePath]:
-    if (folder / "results.jsonl").is_file():
-        return [folder]
+    own = [folder] if (folder / "results.jsonl").is_file() else []
     below = sorted(path.parent for path in folder.glob("*/results.jsonl")) if folder.is_dir() else []
-    if not below:
+    if not own and not below:
         what = "holds no results.jsonl" if folder.is_dir() else "is not a folder"
         raise UsageError(
             f"{str(folder)!r:.120} {what}: pass the --out folder of a reason eval, or the one above several"
         )
-    return below
+    return [*own, *below]
 
 
 def _names(places: Sequence[FilePath]) -> list[str]:

@@ -187,7 +187,7 @@ def solve(
 @app.command(name="eval", cls=NamesStrategies)
 def evaluate(
     ctx: typer.Context,
-    task: Annotated[str, typer.Argument(help="word_problems, gsm8k, math500, or module:object.")],
+    task: Annotated[str, typer.Argument(help="A benchmark (gsm8k, math500, …), FILE.jsonl, or module:object.")],
     model: Model = "bundled",
     strategy: Strategy = None,
     set_: Set = None,

@@ -11,7 +11,7 @@ from reason.types import UsageError
 
 
 def tune(
-    task: Annotated[str, typer.Argument(help="word_problems, gsm8k, math500, or module:object.")],
+    task: Annotated[str, typer.Argument(help="A benchmark (gsm8k, math500, …), FILE.jsonl, or module:object.")],
     out: Annotated[FilePath, typer.Option(help="The table, a JSON file.")],
     model: Annotated[str, typer.Option(help="As for eval.", metavar="NAME")] = "bundled",
     scorer: Annotated[

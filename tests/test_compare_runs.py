@@ -57,6 +57,12 @@ def test_a_folder_above_several_runs_stands_for_all_of_them(runs: Path) -> None:
     assert all(kept for kept, certain in zip(here, sure, strict=True) if certain)
 
 
+def test_runs_that_were_added_to_one_are_found_below_it(runs: Path) -> None:
+    keep(runs / "cot-1" / "mcts-4", "mcts", 4)
+    assert [run.name for run in read_runs([runs / "cot-1"])] == ["cot-1", "mcts-4"]
+    assert [run.name for run in read_runs([runs / "cot-1", runs / "cot-1" / "mcts-4"])] == ["cot-1", "mcts-4"]
+
+
 def test_problems_that_one_run_lacks_are_left_out_of_all(runs: Path) -> None:
     keep(runs / "short", "cot", 1, count=15)
     rows = (runs / "short" / "results.jsonl").read_text().splitlines()
