@@ -14,6 +14,7 @@ MAGIC = b"SQLite format 3\0"
 HEADER = 100
 WAIT_SECONDS = 5.0
 CHECKPOINT_PAGES = 4000
+CACHE_KIB = 32768
 
 
 def open_for_writing(file: FilePath) -> sqlite3.Connection:
@@ -80,6 +81,7 @@ def _connected(place: str) -> sqlite3.Connection:
         place, uri=True, isolation_level=None, check_same_thread=False, timeout=WAIT_SECONDS, cached_statements=256
     )
     connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     return connection
 
 

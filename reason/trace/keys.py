@@ -6,7 +6,8 @@
 - A comparison: the same of both paths.
 
 A step counts with its text and its tokens without the tail (`Step.tail`), so that a path that was taken up again
-(`Path.reopened`) still is the path it was.
+(`Path.reopened`) still is the path it was. Keys begin with a hash of the problem's id, so that those of one problem lie
+together in the store's indexes.
 """
 
 from __future__ import annotations
@@ -15,22 +16,20 @@ import json
 import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any
 
 from reason.types import Path, Problem, Sampling, Step
 
 SIZE = 16
+PREFIX = 4
 
 
-def digest(*parts: bytes) -> bytes:
-    """A hash of the parts, each with its length, so that no two lists of parts are confused."""
-    made = blake2b(digest_size=SIZE)
-    for part in parts:
-        made.update(len(part).to_bytes(8, "big"))
-        made.update(part)
-    return made.digest()
+def digest(*parts: bytes, size: int = SIZE) -> bytes:
+    """A hash of the parts and their lengths, so that no two lists of parts are confused."""
+    lengths = ",".join([str(len(part)) for part in parts])
+    return blake2b(b"".join((lengths.encode(), b";", *parts)), digest_size=size).digest()
 
 
 def raw(text: str) -> bytes:
@@ -117,6 +116,16 @@ def step_judged(step: Step) -> bytes:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A problem with its hashes: of its id, as a policy sees it, and whole."""
+
+    kept: Problem
+    prefix: bytes
+    question: bytes
+    problem: bytes
+
+
 class Hashes:
     """Keys of one problem's paths; hashes of steps and questions are made once.
 
@@ -128,7 +137,7 @@ class Hashes:
         self._policy, self._scorer = raw(policy), raw(scorer or "")
         self._content: dict[int, tuple[Step, bytes]] = {}
         self._judged: dict[int, tuple[Step, bytes]] = {}
-        self._asked: dict[int, tuple[Problem, bytes, bytes]] = {}
+        self._asked: dict[int, Asked] = {}
         self._samplings: dict[int, tuple[Sampling, bytes]] = {}
 
     def content(self, step: Step) -> bytes:
@@ -143,9 +152,10 @@ class Hashes:
         known = self._samplings.get(id(sampling))
         if known is None:
             known = self._samplings[id(sampling)] = (sampling, raw(settings_of(sampling)))
-        asked = self._problem(path.problem)[1]
+        asked = self._problem(path.problem)
         steps = b"".join([self.content(step) for step in path.steps])
-        return digest(b"extend", self._policy, asked, steps, known[1], b"%d" % path.seed)
+        parts = (b"extend", self._policy, asked.question, steps, known[1], b"%d" % path.seed)
+        return asked.prefix + digest(*parts, size=SIZE - PREFIX)
 
     def path(self, path: Path) -> bytes:
         """What a path is known by to a scorer."""
@@ -155,18 +165,21 @@ class Hashes:
             if known is None:
                 known = self._judged[id(step)] = (step, step_judged(step))
             steps.append(known[1])
-        return digest(self._problem(path.problem)[2], b"".join(steps))
+        asked = self._problem(path.problem)
+        return asked.prefix + digest(asked.problem, b"".join(steps), size=SIZE - PREFIX)
 
     def judgement(self, paths: Sequence[bytes], times: int) -> bytes:
         """What a judgement of one path, or a comparison of two, is known by when it was asked for so often before."""
-        return digest(b"judge", self._scorer, *paths, b"%d" % times)
+        return paths[0][:PREFIX] + digest(b"judge", self._scorer, *paths, b"%d" % times, size=SIZE - PREFIX)
 
-    def forced(self, problem: int, parent: int | None, step: Step) -> bytes:
-        """What a step that was not sampled is known by, under a node."""
-        return digest(b"forced", b"%d %d" % (problem, parent or 0), step_judged(step))
+    def forced(self, problem: Problem, number: int, parent: int | None, step: Step) -> bytes:
+        """What a step that was not sampled is known by, under a node of the problem of that number."""
+        parts = (b"forced", b"%d %d" % (number, parent or 0), raw(problem.question), step_judged(step))
+        return self._problem(problem).prefix + digest(*parts, size=SIZE - PREFIX)
 
-    def _problem(self, problem: Problem) -> tuple[Problem, bytes, bytes]:
+    def _problem(self, problem: Problem) -> Asked:
         known = self._asked.get(id(problem))
         if known is None:
-            known = self._asked[id(problem)] = (problem, question_key(problem), problem_key(problem))
+            prefix = digest(raw(problem.id), size=PREFIX)
+            known = self._asked[id(problem)] = Asked(problem, prefix, question_key(problem), problem_key(problem))
         return known

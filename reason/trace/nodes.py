@@ -13,15 +13,15 @@ from reason.trace.store import Store
 from reason.types import Finish, Path, Problem, Sampling, Step
 
 WHOLE = (Finish.STEP, Finish.STOP, Finish.LENGTH)
-OWN = f"""SELECT used.id, used.elapsed, node.id, node.parent, node.key, node.kind, {STEP}
-FROM used JOIN node ON node.id = used.node WHERE used.search = ? AND used.problem = ? ORDER BY used.id"""
+OWN = f"""SELECT used.place, used.elapsed, node.id, node.parent, node.key, node.kind, {STEP}
+FROM used JOIN node ON node.id = used.node WHERE used.search = ? AND used.problem = ? ORDER BY used.place"""
 FIND = f"""SELECT id, parent, {STEP} FROM node WHERE key = ? AND kind = 'sampled'
 AND finish IN ('step', 'stop', 'length') LIMIT 1"""
 PARENT = "SELECT parent FROM node WHERE id = ?"
 FIND_FORCED = "SELECT id FROM node WHERE key = ? AND kind = 'forced' LIMIT 1"
 ADD = f"""INSERT INTO node (key, problem, parent, depth, kind, question, policy, sampling, seed, {STEP}, session, at)
 VALUES ({", ".join("?" * 20)})"""
-USE = "INSERT OR IGNORE INTO used (search, problem, node, elapsed) VALUES (?,?,?,?)"
+USE = "INSERT INTO used (search, problem, place, node, elapsed) VALUES (?,?,?,?,?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +60,23 @@ class Nodes:
         store, hashes: Where they are, and what they are found by.
         search, number, policy: Ids in the store of the search, the problem and the policy.
         problem: The problem.
+        fresh: Whether the store holds nothing of the problem, so that nothing need be looked up.
     """
 
-    def __init__(self, store: Store, hashes: Hashes, search: int, number: int, problem: Problem, policy: int) -> None:
+    def __init__(
+        self, store: Store, hashes: Hashes, search: int, number: int, problem: Problem, policy: int, fresh: bool
+    ) -> None:
         self._store, self._hashes, self._problem = store, hashes, problem
-        self._search, self._number, self._policy = search, number, policy
+        self._search, self._number, self._policy, self._fresh = search, number, policy, fresh
         self._by_step: dict[int, list[Place]] = {}
         self._by_content: dict[tuple[int | None, str, bytes], Place] = {}
         self._depths: dict[int, int] = {}
         self._used = set[int]()
         self._own: dict[bytes, Known] = {}
         self._cut: dict[bytes, Known] = {}
-        for place, elapsed, node, parent, key, kind, *row in store.rows(OWN, (search, number)):
-            step = read_step(row)
+        self._places = 0
+        for place, elapsed, node, parent, key, kind, *row in () if fresh else store.rows(OWN, (search, number)):
+            self._places, step = place, read_step(row)
             self._used.add(node)
             if kind == "sampled" and step.finish is not Finish.ERROR:
                 held = self._own if step.finish in WHOLE else self._cut
@@ -81,6 +85,8 @@ class Nodes:
     def known(self, keys: Sequence[bytes]) -> list[Known]:
         """The whole steps that are in the store: this search's in the order in which they landed, then others'."""
         found = list[Known]()
+        if self._fresh:
+            return found
         for index, key in enumerate(keys):
             own = self._own.get(key)
             if own is not None:
@@ -137,11 +143,11 @@ class Nodes:
 
     def under(self, parent: int | None, step: Step, problem: Problem, meter: Meter) -> int:
         """The node of a step below another node (None: the question); made, as forced, if there is none."""
-        question, content = problem.question, self._hashes.content(step)
         for place in self._by_step.get(id(step), ()):
             if place.parent == parent:
                 return place.node
-        known = self._by_content.get((parent, question, content))
+        question = problem.question
+        known = self._by_content.get((parent, question, self._hashes.content(step)))
         if known is None:
             known = self._place(question, step, self._forced(parent, step, problem, meter), parent)
         return known.node
@@ -153,8 +159,8 @@ class Nodes:
         return node
 
     def _forced(self, parent: int | None, step: Step, problem: Problem, meter: Meter) -> int:
-        key = self._hashes.forced(self._number, parent, step)
-        found = self._store.rows(FIND_FORCED, (key,))
+        key = self._hashes.forced(problem, self._number, parent, step)
+        found = [] if self._fresh else self._store.rows(FIND_FORCED, (key,))
         node = int(found[0][0]) if found else self._insert(key, "forced", problem, parent, step, None, None)
         if node not in self._used:
             self._use([node], meter)
@@ -177,9 +183,11 @@ class Nodes:
         return self._store.write(ADD, (*head, *step_row(step), self._store.session, time.time()))
 
     def _use(self, nodes: Sequence[int], meter: Meter) -> None:
-        elapsed = meter.elapsed
-        self._store.write_all(USE, [(self._search, self._number, node, elapsed) for node in nodes])
+        elapsed, first = meter.elapsed, self._places + 1
+        rows = [(self._search, self._number, place, node, elapsed) for place, node in enumerate(nodes, first)]
+        self._store.write_all(USE, rows)
         self._used.update(nodes)
+        self._places += len(nodes)
 
     def _place(self, question: str, step: Step, node: int, parent: int | None) -> Place:
         place = Place(step, node, parent)

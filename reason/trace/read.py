@@ -152,8 +152,8 @@ class Trace:
             search, problem: Their numbers.
             after: Only those with a greater `place`, to follow a run.
         """
-        query = f"""SELECT {NODE}, used.elapsed, used.id FROM used JOIN node ON node.id = used.node {JOINED}
-        WHERE used.search = ? AND used.problem = ? AND used.id > ? ORDER BY used.id"""
+        query = f"""SELECT {NODE}, used.elapsed, used.place FROM used JOIN node ON node.id = used.node {JOINED}
+        WHERE used.search = ? AND used.problem = ? AND used.place > ? ORDER BY used.place"""
         for *row, elapsed, place in self._rows(query, (search, problem, after)):
             yield self._node(row, elapsed, place)
 

@@ -40,12 +40,13 @@ from reason.trace.keys import Hashes, digest, raw
 from reason.trace.nodes import Known, Nodes
 from reason.trace.outcomes import begin, write_outcome
 from reason.trace.records import SCORE, read_score, score_row
-from reason.trace.store import Store
+from reason.trace.store import Store, stored
 from reason.types import Failure, Finish, Outcome, Path, Policy, Problem, Sampling, Score, Scorer, Step
 from reason.work import Search
 
 CANCELLED = Step("", finish=Finish.CANCELLED)
 LATE = Step("", finish=Finish.BUDGET)
+BEGUN_BEFORE = "SELECT 1 FROM problem JOIN outcome ON outcome.problem = problem.id WHERE problem.name = ? LIMIT 1"
 FIND_SCORE = f"SELECT {SCORE} FROM score WHERE key = ? AND value IS NOT NULL LIMIT 1"
 ADD_SCORE = f"INSERT INTO score (key, scorer, node, other, {SCORE}, session, at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
 
@@ -93,8 +94,9 @@ class Recording:
         """Begin or resume the search on a problem."""
         with self.store.transaction():
             number = self.store.problem(problem)
+            fresh = not self.store.rows(BEGUN_BEFORE, (stored(problem.id),))
             begin(self.store, self.search, number)
-        return Recall(self, problem, number, calls, meter)
+        return Recall(self, problem, number, calls, meter, fresh)
 
 
 def recording(
@@ -158,14 +160,17 @@ class Recall:
         recording, problem, number: The search, the problem and its id in the store.
         calls: Who is asked for what is missing.
         meter: The problem's, whose clock goes on where the store's last step left it.
+        fresh: Whether the store holds nothing of the problem.
     """
 
-    def __init__(self, recording: Recording, problem: Problem, number: int, calls: Calls, meter: Meter) -> None:
+    def __init__(
+        self, recording: Recording, problem: Problem, number: int, calls: Calls, meter: Meter, fresh: bool
+    ) -> None:
         self._recording, self._number, self._calls, self._meter = recording, number, calls, meter
         self._store = recording.store
         self._hashes = Hashes(*recording.names)
-        self._nodes = Nodes(recording.store, self._hashes, recording.search, number, problem, recording.policy)
-        self._asked = Counter[bytes]()
+        self._nodes = Nodes(recording.store, self._hashes, recording.search, number, problem, recording.policy, fresh)
+        self._fresh, self._asked = fresh, Counter[bytes]()
 
     async def extend(
         self,
@@ -288,7 +293,7 @@ class Recall:
         return self._hashes.judgement(known, times)
 
     def _known_score(self, key: bytes) -> Score | None:
-        found = self._store.rows(FIND_SCORE, (key,))
+        found = [] if self._fresh else self._store.rows(FIND_SCORE, (key,))
         return read_score(found[0]) if found else None
 
     def _keep_score(self, key: bytes, paths: Sequence[Path], score: Score) -> None:

@@ -81,7 +81,8 @@ class StoredNode:
         session: The number of the writing process, from 1.
         at: When it was written, in seconds since 1970.
         elapsed: Seconds since the search on the problem began; None where no search was named.
-        place: Its place in the order of landing, over the whole store; None where no search was named.
+        place: Its place in the order in which the search's steps on the problem landed, from 1; None where no search
+            was named.
     """
 
     number: int

@@ -37,6 +37,7 @@ CREATE TABLE problem (
     id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, name TEXT NOT NULL, question TEXT NOT NULL, answer TEXT,
     meta TEXT NOT NULL
 );
+CREATE INDEX problem_name ON problem (name);
 CREATE TABLE policy (id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE, about TEXT NOT NULL);
 CREATE TABLE scorer (id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE, about TEXT NOT NULL);
 CREATE TABLE sampling (id INTEGER PRIMARY KEY, settings TEXT NOT NULL UNIQUE);
@@ -56,9 +57,9 @@ CREATE TABLE node (
 );
 CREATE INDEX node_key ON node (key);
 CREATE TABLE used (
-    id INTEGER PRIMARY KEY, search INTEGER NOT NULL REFERENCES search, problem INTEGER NOT NULL REFERENCES problem,
-    node INTEGER NOT NULL REFERENCES node, elapsed REAL NOT NULL, UNIQUE (search, problem, node)
-);
+    search INTEGER NOT NULL REFERENCES search, problem INTEGER NOT NULL REFERENCES problem, place INTEGER NOT NULL,
+    node INTEGER NOT NULL REFERENCES node, elapsed REAL NOT NULL, PRIMARY KEY (search, problem, place)
+) WITHOUT ROWID;
 CREATE TABLE score (
     id INTEGER PRIMARY KEY, key BLOB NOT NULL, scorer INTEGER NOT NULL REFERENCES scorer,
     node INTEGER REFERENCES node, other INTEGER REFERENCES node, value REAL, steps BLOB NOT NULL, parts BLOB NOT NULL,
@@ -73,6 +74,7 @@ CREATE TABLE outcome (
     seconds REAL NOT NULL, shared INTEGER NOT NULL, failures TEXT NOT NULL, at REAL NOT NULL,
     PRIMARY KEY (search, problem)
 ) WITHOUT ROWID;
+CREATE INDEX outcome_problem ON outcome (problem);
 CREATE TABLE candidate (
     search INTEGER NOT NULL, problem INTEGER NOT NULL, place INTEGER NOT NULL, node INTEGER REFERENCES node,
     finish TEXT NOT NULL, answer TEXT, score REAL, weight REAL, steps BLOB NOT NULL,
