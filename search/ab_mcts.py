@@ -33,7 +33,7 @@ from reason.search.beliefs import MODELS, Beliefs, Beta, Gaussian, Model
 from reason.search.children import Child, attach, judge_children, merge, sample_children, scored
 from reason.search.pool import Pool, Solution
 from reason.search.select import SELECTIONS, check_aggregate, complete_first, conclude, judge_unique
-from reason.search.simulate import open_leaves
+from reason.search.simulate import last_places, open_leaves
 from reason.search.spending import Spending
 from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, number, one_of
 from reason.search.tree import Tree
@@ -314,7 +314,7 @@ def _finish_best(state: _State) -> Generator[Work, Results, bool]:
 def _conclude(state: _State) -> Outcome:
     solutions = state.pool.solutions()
     if not any(solution.candidate().answer for solution in solutions):
-        leaves = [node for node in open_leaves(state.tree) if node]
+        leaves = [node for node in last_places(state.tree) if node]
         solutions += [
             Solution(Child(state.tree.path(node), value=state.tree.value[node]), [node], 1) for node in leaves
         ]

@@ -35,7 +35,7 @@ from reason.search.decided import decided
 from reason.search.pool import Solution
 from reason.search.rules import RULES
 from reason.search.select import check_aggregate, complete_first, conclude
-from reason.search.simulate import Settings, State, evaluate, finish_best, open_leaves, without_known
+from reason.search.simulate import Settings, State, evaluate, finish_best, last_places, without_known
 from reason.search.spending import Spending
 from reason.search.strategy import PARTIAL, SCORER, Strategy, at_least, number, one_of
 from reason.search.tree import Tree
@@ -238,7 +238,7 @@ def _conclude(problem: Problem, state: State) -> Outcome:
     settings, tree = state.settings, state.tree
     solutions = state.pool.solutions()
     if not any(solution.candidate().answer for solution in solutions):
-        leaves = [node for node in open_leaves(tree) if node]
+        leaves = [node for node in last_places(tree) if node]
         solutions += [Solution(Child(tree.path(node), value=tree.value[node]), [node], 1) for node in leaves]
     candidates = [solution.candidate() for solution in solutions]
     among = complete_first(candidates)

@@ -211,11 +211,20 @@ def finish_best(state: State) -> Generator[Work, Results, bool]:
 
 def open_leaves(tree: Tree) -> list[int]:
     """Nodes whose paths could go on and were never sampled at, those at the greatest depth included."""
-    return [node for node, step in enumerate(tree.steps) if not tree.samples[node] and (not step or _goes_on(step))]
+    return [node for node in last_places(tree) if not tree.samples[node]]
 
 
-def _goes_on(step: Step) -> bool:
-    return step.finish is Finish.STEP
+def last_places(tree: Tree) -> list[int]:
+    """Nodes whose paths could go on and below which there is nothing, or every step failed."""
+    return [
+        node
+        for node, step in enumerate(tree.steps)
+        if (step is None or step.finish is Finish.STEP) and all(_failed(tree.steps[at]) for at in tree.children(node))
+    ]
+
+
+def _failed(step: Step | None) -> bool:
+    return step is not None and step.finish in (Finish.ERROR, Finish.CANCELLED)
 
 
 def _rank(tree: Tree, node: int) -> tuple[bool, float, int]:

@@ -293,6 +293,14 @@ def test_unscored_steps_and_a_broken_scorer():
     assert "majority" in outcome.failures[0].message
 
 
+def test_where_every_step_fails_from_a_level_on_the_answer_is_read_from_what_there_was():
+    record = recorder(0.9, fail=lambda index: index >= 40)
+    outcome = record.solve(mcts(64, branch=4), fake_problems(1, terms=6)[0])
+    assert not any(path.complete for path in record.results)
+    assert outcome.answer
+    assert outcome.path.steps
+
+
 def test_a_policy_that_always_fails_ends():
     record = recorder(fail=lambda index: True)
     outcome = record.solve(mcts(16), fake_problems(1)[0])
