@@ -27,7 +27,7 @@ def pool() -> Iterator[Pool]:
     [
         (r"\int_0^1 x\,dx", r"\frac12"),
         (r"\lim_{x \to 0} \frac{\sin x}{x}", "1"),
-        (r"\det\begin{pmatrix}1&2\\3&4\end{pmatrix}", "-2"),
+        (r"\sum_{k=1}^{\infty}\frac{1}{2^k}", "1"),
     ],
 )
 def test_what_needs_algebra_is_decided_by_math_verify(pool: Pool, gold: str, pred: str) -> None:

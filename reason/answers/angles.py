@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from reason.answers import evaluate
-from reason.answers.parse import Node, Num, Op, Sym
+from reason.answers.nodes import Node, Num, Op, Sym
 
 _KINDS = frozenset(("sin", "cos", "tan", "cot", "sec", "csc"))
 

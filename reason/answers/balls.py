@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import blake2b
 
-from reason.answers import evaluate
+from reason.answers import evaluate, series
 from reason.answers.algebra import Limit, Unreadable
-from reason.answers.parse import Node, Num, Sym
+from reason.answers.nodes import Node, Num, Op, Sym
 
 POINTS = (1, 2, 3)
 ULPS = 2.0**-50
@@ -72,6 +72,8 @@ def _value(node: Node, point: int | None) -> Ball:
         return _exactly(node.value)
     if isinstance(node, Sym):
         return _symbol(node.name, point)
+    if node.kind in ("sum", "prod"):
+        return _series(node, point)
     if node.kind == "call":
         keys = [evaluate.exact(argument) for argument in node.args]
         if any(key.opaque or len(key.bottom) > 1 for key in keys):
@@ -85,6 +87,24 @@ def _value(node: Node, point: int | None) -> Ball:
     if rule is None:
         raise ValueError(f"no number for {node.kind}")
     return rule([_value(argument, point) for argument in node.args])
+
+
+def _series(node: Op, point: int | None) -> Ball:
+    """A short sum or product over whole numbers, term by term."""
+    ends = [evaluate.exact(end).rational for end in node.args[1:]]
+    if len(ends) != 2 or ends[0] is None or ends[1] is None or ends[0].denominator != 1 or ends[1] - ends[0] > 50:
+        raise ValueError("a long series")
+    body = series.with_functions(node.args[0], node.name)
+    values = [
+        _value(series.replaced(body, node.name, Num(Fraction(index))), point)
+        for index in range(int(ends[0]), int(ends[1]) + 1)
+    ]
+    if node.kind == "sum":
+        return _add(values)
+    result = _ONE
+    for value in values:
+        result = _multiply([result, value])
+    return result
 
 
 def _exactly(value: Fraction) -> Ball:

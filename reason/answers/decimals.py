@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from reason.answers import balls, parse, radicals
+from reason.answers import balls, nodes, radicals
 from reason.answers.algebra import Unreadable
 from reason.answers.shapes import Quantity
 
@@ -69,9 +69,9 @@ def _bounds(quantity: Quantity, bits: int) -> tuple[Fraction, Fraction] | None:
     return middle - radius, middle + radius
 
 
-def _decimal(node: parse.Node) -> tuple[Fraction, int] | None:
+def _decimal(node: nodes.Node) -> tuple[Fraction, int] | None:
     """The value and the places of a written decimal."""
-    if isinstance(node, parse.Op) and node.kind == "neg":
+    if isinstance(node, nodes.Op) and node.kind == "neg":
         inner = _decimal(node.args[0])
         return None if inner is None else (-inner[0], inner[1])
-    return (node.value, node.places) if isinstance(node, parse.Num) and node.places is not None else None
+    return (node.value, node.places) if isinstance(node, nodes.Num) and node.places is not None else None

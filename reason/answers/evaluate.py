@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 
-from reason.answers import algebra
+from reason.answers import algebra, series
 from reason.answers.algebra import Ratio, Unreadable
-from reason.answers.parse import Node, Num, Op, Sym
+from reason.answers.nodes import Node, Num, Op, Sym
 
 LARGEST_FACTORIAL = 200
 LARGEST_BINOMIAL = 1_000
+LARGEST_SHIFT = 12
 
 
 def exact(node: Node) -> Ratio:
@@ -25,6 +26,8 @@ def exact(node: Node) -> Ratio:
         return algebra.constant(node.value)
     if isinstance(node, Sym):
         return algebra.symbol(node.name)
+    if node.kind in ("sum", "prod") and len(node.args) == 3:
+        return series.exact(node)
     return operation(node, [exact(argument) for argument in node.args])
 
 
@@ -73,12 +76,27 @@ def _root(values: list[Ratio]) -> Ratio:
 
 
 def _factorial(values: list[Ratio]) -> Ratio:
+    """Of a number; else of the variable part, times what a whole number added to it brings: (n+2)! = (n+2)(n+1)n!."""
     value = values[0].rational
-    if value is None or value > LARGEST_FACTORIAL:
+    if value is None:
+        return _shifted_factorial(values[0])
+    if value > LARGEST_FACTORIAL:
         return algebra.symbol(f"@fact({values[0].key})")
     if value.denominator != 1 or value < 0:
         raise Unreadable("factorial of a non-integer")
     return algebra.constant(Fraction(math.factorial(int(value))))
+
+
+def _shifted_factorial(value: Ratio) -> Ratio:
+    shift = value.top.get(algebra.UNIT, Fraction(0)) if len(value.bottom) == 1 else Fraction(0)
+    if shift.denominator != 1 or abs(shift) > LARGEST_SHIFT:
+        shift = Fraction(0)
+    rest = algebra.add(value, algebra.constant(-shift))
+    result = algebra.symbol(f"@fact({rest.key})")
+    for step in range(abs(int(shift))):
+        one = algebra.add(rest, algebra.constant(Fraction(step + 1 if shift > 0 else -step)))
+        result = algebra.multiply(result, one) if shift > 0 else algebra.divide(result, one)
+    return result
 
 
 def _double_factorial(values: list[Ratio]) -> Ratio:
@@ -92,11 +110,25 @@ def _double_factorial(values: list[Ratio]) -> Ratio:
 
 def _binomial(values: list[Ratio]) -> Ratio:
     top, bottom = values[0].rational, values[1].rational
-    if top is None or bottom is None or top > LARGEST_BINOMIAL:
+    if top is None or bottom is None:
+        return _open_binomial(*values)
+    if top > LARGEST_BINOMIAL:
         return algebra.symbol(f"@binom({values[0].key};{values[1].key})")
     if top.denominator != 1 or bottom.denominator != 1 or top < 0 or bottom < 0:
         raise Unreadable("binomial of non-integers")
     return algebra.constant(Fraction(math.comb(int(top), int(bottom))))
+
+
+def _open_binomial(top: Ratio, bottom: Ratio) -> Ratio:
+    """A polynomial over a small whole number, factorials otherwise."""
+    whole = bottom.rational
+    if whole is not None and whole.denominator == 1 and 0 <= whole <= LARGEST_SHIFT:
+        result = algebra.constant(Fraction(1, math.factorial(int(whole))))
+        for step in range(int(whole)):
+            result = algebra.multiply(result, algebra.add(top, algebra.constant(Fraction(-step))))
+        return result
+    rest = algebra.add(top, algebra.negate(bottom))
+    return algebra.divide(_factorial([top]), algebra.multiply(_factorial([bottom]), _factorial([rest])))
 
 
 def _absolute(values: list[Ratio]) -> Ratio:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TypeAlias
 
-from reason.answers import algebra, decimals, parse
+from reason.answers import algebra, decimals, nodes, series
 from reason.answers.algebra import Limit
 from reason.answers.balls import differ
 from reason.answers.forms import read
@@ -103,7 +103,7 @@ def _readings(gold: str, pred: str) -> list[tuple[Form, Form]]:
         against = read(other)
         if isinstance(against, Many | Group):
             reading = read(text, "separators")
-        elif isinstance(against, Quantity) and isinstance(against.node, parse.Num) and against.node.places is not None:
+        elif isinstance(against, Quantity) and isinstance(against.node, nodes.Num) and against.node.places is not None:
             reading = read(text, "decimal")
         else:
             continue
@@ -222,6 +222,8 @@ class Matcher:
 
     def assigned(self, gold: Form, pred: Form) -> bool | None:
         if isinstance(gold, Assign) and isinstance(pred, Assign):
+            if gold.name == pred.name and _solved(gold) and _solved(pred):
+                return self.match(gold.value, pred.value)
             if gold.equation and pred.equation and self.relations(gold.equation, pred.equation):
                 return True
             if gold.name != pred.name and _variable(gold.name) and _variable(pred.name):
@@ -293,14 +295,14 @@ class Matcher:
             return True
         if self.rules.tolerance and decimals.near(gold, pred, self.rules.tolerance):
             return True
-        if isinstance(gold.node, parse.Sym) and isinstance(pred.node, parse.Sym):
+        if isinstance(gold.node, nodes.Sym) and isinstance(pred.node, nodes.Sym):
             left, right = gold.node.name, pred.node.name
             return (
                 len(left) == len(right) == 1 and left.casefold() == right.casefold() <= "j" and self.words(left, right)
             )
         if not gold.ratio.opaque and not pred.ratio.opaque:
             return False
-        if differ(gold.node, pred.node):
+        if differ(gold.node, pred.node) or any(differ(*pair) for pair in series.samples(gold.node, pred.node)):
             return False
         constants = same_constant(gold.node, pred.node)
         if constants is not None:
@@ -345,6 +347,11 @@ def _renamed(named: Assign, like: Assign) -> Form:
 
 def _variable(name: str) -> bool:
     return len(name) == 1 or "_" in name
+
+
+def _solved(named: Assign) -> bool:
+    """Whether the value does not hold the name again, so that two equations are equal exactly if their values are."""
+    return isinstance(named.value, Quantity) and named.name not in named.value.source.replace(" ", "")
 
 
 def _general(named: Assign) -> bool:

@@ -16,7 +16,7 @@ from fractions import Fraction
 
 from reason.answers import algebra, evaluate, radicals
 from reason.answers.algebra import ONE, UNIT, Limit, Mono, Poly, Ratio, Unreadable
-from reason.answers.parse import Node, Num, Sym
+from reason.answers.nodes import Node, Num, Sym
 
 MOST_ROUNDS = 4
 _HALF = Fraction(1, 2)
@@ -50,6 +50,8 @@ class _Form:
             return algebra.symbol(node.name)
         if node.kind == "abs":
             return self.absolute(node)
+        if node.kind in ("sum", "prod"):
+            return evaluate.exact(node)
         values = [self.value(argument) for argument in node.args]
         if node.kind == "pow":
             return self.power(*values)

@@ -48,6 +48,8 @@ _DROPPED = frozenset(
     "limits nolimits quad qquad enspace hspace vspace strut hfill null phantom thinspace medspace thickspace middle "
     "nonumber boxed fbox framebox large Large small normalsize centering noindent label tag star dagger".split()
 )
+_NO_COMMANDS = frozenset("0123456789^_.'-")
+"""What a stray backslash stands before where something is missing."""
 _SPACES = frozenset("quad qquad enspace hfill thinspace medspace thickspace".split())
 _FUNCTIONS = frozenset(
     "sin cos tan cot sec csc asin acos atan sinh cosh tanh log ln exp sqrt pi max min gcd lcm det arg inf".split()
@@ -86,12 +88,13 @@ def clean(answer: str) -> str:
         text = re.sub(r"\\?\x0crac", r"\\frac", text)
         if "\\\\" in text and "\\begin" not in text and "&" not in text:
             text = _KNOWN_DOUBLE.sub(r"\\", text)
-        text = re.sub(r",\s*\\!\s*", THOUSANDS, text).replace(r"\!", "").replace("{,}", THOUSANDS)
+        text = re.sub(r",\s*\\!\s*", THOUSANDS, text).replace(r"\!", "")
+        text = re.sub(r"\s*\{\s*,\s*\}\s*", THOUSANDS, text)
         text = re.sub(r"(?<!\\)\\[,;:]", THIN, text).replace("~", " ")
         text = re.sub(r"(?<!\\)\\ ", " ", text)
         text = _REPEATING.sub(_repeating, text)
-    elif "{,}" in text:
-        text = text.replace("{,}", THOUSANDS)
+    elif "," in text and "{" in text:
+        text = re.sub(r"\s*\{\s*,\s*\}\s*", THOUSANDS, text)
     text = text.strip().strip("*`").strip()
     while text.endswith((".", ",", ";", "\\", " ", "\n")) and not text.endswith(r"\."):
         text = text[:-1]
@@ -232,7 +235,7 @@ class _Scanner:
                 self.tokens.append(token)
             elif token == r"\|":
                 self.tokens.append("|")
-            elif token not in (r"\(", r"\)", r"\[", r"\]", r"\,", r"\;", r"\:", r"\!", "\\ ", r"\/", r"\-", "\\"):
+            elif token[1:] in _NO_COMMANDS:
                 raise Malformed(f"unknown command {token!r}")
             return
         self.at = match.end()

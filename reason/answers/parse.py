@@ -8,12 +8,12 @@ numbers. What it does not know raises Unreadable and is left to the symbolic tie
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
 
 from reason.answers.algebra import Limit, Malformed, Unreadable
+from reason.answers.brackets import closes
 from reason.answers.latex import DEEPEST
+from reason.answers.nodes import Node, Num, Op, Sym
 
 GREEK = frozenset(
     "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
@@ -26,38 +26,6 @@ STOPS = frozenset(("", "+", "-", ")", "]", "}", r"\}", r"\rfloor", r"\rceil", ",
 ENDINGS = STOPS | {"*", "/", "|", "^", "_", "!"}
 
 
-@dataclass(frozen=True, slots=True)
-class Num:
-    """A written number; `places` are its decimal places, None for an integer."""
-
-    value: Fraction
-    places: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sym:
-    """A symbol with its subscripts and primes."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """An operation.
-
-    Attributes:
-        kind: add, neg, mul, div, pow, root (degree, radicand), fact, fact2, abs, binom, floor, ceil, sum, prod, call,
-            or a function's name.
-        args: What it applies to.
-        name: The name of a call, the range of a series.
-    """
-
-    kind: str
-    args: tuple[Node, ...]
-    name: str = ""
-
-
-Node: TypeAlias = Num | Sym | Op
 DEGREE = Op("div", (Sym("\\pi"), Num(Fraction(180))))
 
 
@@ -238,9 +206,7 @@ class _Parser:
         if token[0].isdigit() or (token[0] == "." and len(token) > 1):
             return number(token)
         if token in ("(", "[", "{"):
-            node = self.sum()
-            self.expect({"(": ")", "[": "]", "{": "}"}[token])
-            return node
+            return self.bracketed(token)
         if token == "|":
             self.bars += 1
             node = self.sum()
@@ -252,6 +218,17 @@ class _Parser:
         if len(token) == 1 and token.isalpha():
             return self.symbol(token)
         raise Unreadable(f"unexpected {token!r}")
+
+    def bracketed(self, opened: str) -> Node:
+        node = self.sum()
+        end = {"(": ")", "[": "]", "{": "}"}[opened]
+        if self.peek() == "," and opened != "{":
+            start = self.at - 1
+            close = closes([opened, *self.tokens[self.at :]], 0)
+            if close >= 0 and self.tokens[start + close] != end:
+                raise Malformed("an interval inside an expression")
+        self.expect(end)
+        return node
 
     def symbol(self, name: str) -> Node:
         """A symbol with subscripts and primes; a name before a parenthesis that holds no sum is a function value."""
@@ -342,11 +319,23 @@ class _Parser:
         raise Unreadable(f"unknown command {name!r}")
 
     def series(self, name: str) -> Node:
-        """A sum or product over an index; its range is kept as text, its body ends at the next + or -."""
-        bounds = []
+        """A sum or product over an index; its body ends at the next + or -. A range of another form is kept as text."""
+        marks: dict[str, list[str]] = {}
         while self.peek() in ("_", "^"):
-            bounds.append(self.take() + self.raw())
-        return Op(name, (self.product(),), " ".join(sorted(bounds)))
+            mark = self.take()
+            start = self.at
+            self.raw()
+            marks[mark] = [*self.tokens[start : self.at]]
+        low, high = (self.inner(marks.get(mark, [])) for mark in "_^")
+        if len(low) > 2 and low[1] == "=" and low[0].isalpha() and "=" not in low[2:] and high:
+            ends = (parse(low[2:]), parse(high))
+            return Op(name, (self.product(), *ends), low[0])
+        return Op(name, (self.product(),), " ".join(mark + "".join(marks[mark]) for mark in sorted(marks)))
+
+    @staticmethod
+    def inner(tokens: list[str]) -> list[str]:
+        """The tokens of a script without its braces."""
+        return tokens[1:-1] if tokens[:1] == ["{"] else tokens
 
     def function(self, name: str) -> Node:
         exponent: Node | None = None
@@ -366,7 +355,9 @@ class _Parser:
         if exponent is None:
             return node
         if exponent in (Op("neg", (Num(Fraction(1)),)), Num(Fraction(-1))):
-            raise Unreadable("an inverse function")
+            if name not in ("sin", "cos", "tan") or base is not None:
+                raise Unreadable("an inverse function")
+            return Op(f"a{name}", (inside,))
         return Op("pow", (node, exponent))
 
     def _starts_function(self) -> bool:

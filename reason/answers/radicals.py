@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from reason.answers.algebra import Limit, Unreadable
 from reason.answers.angles import without_angles
-from reason.answers.parse import Node, Num, Op, Sym
+from reason.answers.nodes import Node, Num, Op, Sym
 
 MOST_BITS = 12_000
 LARGEST_POWER = 64

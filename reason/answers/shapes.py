@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
 from reason.answers.algebra import Ratio
-from reason.answers.parse import Node
+from reason.answers.nodes import Node, Sym
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +101,14 @@ Form: TypeAlias = Text | Quantity | Based | Colon | Group | Many | Matrix | Rela
 def rational(form: Form) -> Fraction | None:
     """The value of a plain rational number."""
     return form.ratio.rational if isinstance(form, Quantity) and not form.unit and not form.percent else None
+
+
+def measured(ratio: Ratio) -> Quantity:
+    """A value as a form."""
+    return Quantity(Sym(ratio.key), ratio)
+
+
+def source_of(tokens: Sequence[str]) -> str:
+    """Tokens as LaTeX again."""
+    names = {r"\asin": r"\arcsin", r"\acos": r"\arccos", r"\atan": r"\arctan", "*": r"\cdot"}
+    return " ".join(names.get(token, token) for token in tokens)
