@@ -3,11 +3,12 @@
     OMP_NUM_THREADS=1 python -m benchmarks.strategies [--problems 200] [--seed 7] [--n 16] [--curve 4 64]
 
 One line per strategy: accuracy with its 95 % interval (bootstrap over problems), accuracy on the harder half (problems
-of 5 to 8 steps) and its paired difference from best-of-n there, generated and scored tokens, seconds. `--curve` runs
-the searches at other budgets for the figure; self-consistency and best-of-n give all k from one run. Finished runs are
-kept in `--out` (runs/strategies) and not repeated. The scorer is the bundled process model; the tournament compares by
-its values. Writes table.md, strategies.svg and results.json there; the last
-line printed is one JSON object.
+of 5 to 8 steps) and its paired difference from best-of-n there, generated tokens, those of them that had to be computed
+(copies of a path that draw the same tokens are computed as one), scored tokens, seconds of processor time (one core,
+the symbolic grader's own processes left out). `--curve` runs the searches at other budgets for the figure;
+self-consistency and best-of-n give all k from one run. Finished runs are kept in `--out` (runs/strategies) and not
+repeated. The scorer is the bundled process model; the tournament compares by its values. Writes table.md,
+strategies.svg and results.json there; the last line printed is one JSON object.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Result:
     n: int
     right: tuple[float, ...]
     generated: int
+    computed: int
     scored: int
     seconds: float
     curve: dict[str, Any]
@@ -74,7 +76,13 @@ def run(name: str, n: int, problems: Sequence[reason.Problem], seed: int, out: P
         scorer = find_scorer("pairs:process", policy=policy)
     elif SCORER in needs:
         scorer = find_scorer("process", policy=policy)
-    began = time.perf_counter()
+    shared = 0
+
+    def add(_: Record, outcome: reason.Outcome) -> None:
+        nonlocal shared
+        shared += outcome.cost.shared_tokens
+
+    began = time.process_time()
     records = evaluate(
         problems,
         task.grade,
@@ -84,14 +92,18 @@ def run(name: str, n: int, problems: Sequence[reason.Problem], seed: int, out: P
         sampling=default_sampling(policy),
         seed=seed,
         progress=False,
+        on_record=add,
     )
+    seconds = time.process_time() - began
+    generated = sum(record.generated_tokens for record in records)
     result = Result(
         name,
         n,
         tuple(float(record.correct) for record in records),
-        sum(record.generated_tokens for record in records),
+        generated,
+        generated - shared,
         sum(record.scored_tokens for record in records),
-        time.perf_counter() - began,
+        seconds,
         _curve(name, records, n),
     )
     file.write_text(json.dumps(asdict(result)) + "\n")
@@ -106,8 +118,8 @@ def table(results: Sequence[Result], base: Result, hard: Sequence[int]) -> str:
     """The Markdown table."""
     lines = [
         "| strategy | accuracy | 95 % interval | harder half | against best-of-n there, in points | tokens generated | "
-        "scored | seconds |",
-        "|---|---|---|---|---|---|---|---|",
+        "computed | scored | seconds |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for result in results:
         low, high = bootstrap_ci(list(result.right))
@@ -121,6 +133,7 @@ def table(results: Sequence[Result], base: Result, hard: Sequence[int]) -> str:
             f"{100 * _mean(there):.0f} %",
             against,
             f"{result.generated:,}",
+            f"{result.computed:,}",
             f"{result.scored:,}",
             f"{result.seconds:.0f}",
         )
@@ -206,7 +219,8 @@ def main() -> None:
 
 
 def _cost(item: Result) -> dict[str, float]:
-    return {"generated_tokens": item.generated, "scored_tokens": item.scored, "seconds": round(item.seconds, 1)}
+    tokens = {"generated_tokens": item.generated, "computed_tokens": item.computed}
+    return {**tokens, "scored_tokens": item.scored, "seconds": round(item.seconds, 1)}
 
 
 if __name__ == "__main__":
