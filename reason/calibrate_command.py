@@ -13,7 +13,9 @@ from reason.types import UsageError
 def calibrate(
     out: Annotated[FilePath, typer.Option(help="The calibration, a JSON file.")],
     scorer: Annotated[str, typer.Option(help="What to calibrate, as for eval.", metavar="NAME")] = "process",
-    task: Annotated[str, typer.Option(help="A benchmark (gsm8k, math500, …), FILE.jsonl, or module:object.")] = "word_problems",
+    task: Annotated[
+        str, typer.Option(help="A benchmark (gsm8k, math500, …), FILE.jsonl, or module:object.")
+    ] = "word_problems",
     method: Annotated[str, typer.Option(help="isotonic, temperature or platt.", metavar="HOW")] = "isotonic",
     labels: Annotated[
         str, typer.Option(help="solutions (by their answers) or steps (by completions from there).", metavar="OF")
