@@ -1,11 +1,14 @@
 """How fast the page of a large tree opens and scrolls, in headless Chromium.
 
     python benchmarks/view.py [--nodes 10000] [--problems 1]
+    python benchmarks/view.py --pictures view.html --problem 14 --folder docs
 
 Prints the page's size and the time to write it; then, as medians of `--runs` loads of a fresh page, the milliseconds
 from navigation to the tree's rows on screen (`first content` is the browser's own first-contentful-paint), and the
 times between frames while the tree is scrolled from end to end, all branches open, one screen in ten frames.
 `longest task` is the longest time that the page's thread was busy without a pause meanwhile.
+
+With `--pictures` it draws a page instead, at 390 and 1,440 pixels, light and dark, with a problem's chosen path open.
 """
 
 from __future__ import annotations
@@ -60,9 +63,15 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=10_000, help="of the tree that is shown")
     parser.add_argument("--problems", type=int, default=1, help="with so many nodes each")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--pictures", type=Path, help="a page to draw")
+    parser.add_argument("--problem", type=int, default=1, help="which of its problems, from 1")
+    parser.add_argument("--folder", type=Path, default=Path(), help="where the pictures go")
     given = parser.parse_args()
     if find_browser() is None:
         sys.exit("no Chromium on this machine: REASON_BROWSER names one")
+    if given.pictures is not None:
+        draw(given.pictures, given.problem, given.folder)
+        return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "page.html"
         problems = [sample_problem(f"Problem {at}", given.nodes, at) for at in range(given.problems)]
@@ -73,6 +82,22 @@ def main() -> None:
         print(f"{given.problems} x {given.nodes:,} nodes: {file.stat().st_size / 1e6:.1f} MB in {seconds:.1f} s")
         for width, height in ((1440, 900), (390, 844)):
             measure(file, width, height, given.runs)
+
+
+def draw(page: Path, problem: int, folder: Path) -> None:
+    """Draw the page at both widths, light and dark, as PNG of 256 colours."""
+    from PIL import Image
+
+    for width, height in ((1440, 900), (390, 844)):
+        for dark in (False, True):
+            file = folder / f"view-{width}-{'dark' if dark else 'light'}.png"
+            with Browser(width, height, dark=dark) as browser:
+                browser.open(f"{page.resolve().as_uri()}#problem-{problem}")
+                browser.run("document.querySelector('#to-chosen').click()")
+                browser.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+                browser.picture(file)
+            Image.open(file).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
+            print(file, f"{file.stat().st_size / 1e3:.0f} kB")
 
 
 def measure(file: Path, width: int, height: int, runs: int) -> None:

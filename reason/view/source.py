@@ -72,6 +72,7 @@ class Source:
         self._trace: Trace = read(self.file)
         self._wanted = search
         self._verdicts: dict[str, str] = {}
+        self._elapsed: float | None = None
         self._read_at: tuple[int, int] | None = None
         self._graded: dict[tuple[str, str], str] = {}
         self._running: dict[int, list[StoredNode]] = {}
@@ -151,7 +152,7 @@ class Source:
         config = {**(meta.config or {})}
         return RunView(
             self._title(config),
-            _totals(rows),
+            _totals(rows, self._elapsed),
             self._facts(config, meta.software),
             tuple(rows),
             self._notes(rows),
@@ -161,7 +162,8 @@ class Source:
         search = self.search
         name = search.about_policy.get("capabilities", {}).get("name") or search.policy
         parts = [f"{config['task']}: " if config.get("task") else "", search.strategy]
-        parts.append(f", n {config['n']}" if config.get("n") else "")
+        size = config.get("n") or search.options.get("n")
+        parts.append(f", n {size}" if size else "")
         parts.append(f", model {config.get('model') or name}")
         scorer = config.get("scorer") or search.about_scorer.get("name")
         return "".join(parts) + (f", scorer {scorer}" if scorer else "")
@@ -193,13 +195,15 @@ class Source:
         return tuple(notes)
 
     def _read_verdicts(self) -> None:
-        """The grades of a results folder, read again when they have changed."""
+        """The grades and the time of a results folder, read again when they have changed."""
         file = self.folder / RESULTS
         status = _status(file)
         if status is not None and self._read_at != status:
             self._read_at = status
             rows = [row for _, row in read_lines(file) if isinstance(row, dict)]
             self._verdicts = {str(row.get("problem")): str(row.get("verdict", "")) for row in rows}
+            times = [row.get("elapsed") for row in rows]
+            self._elapsed = max((float(time) for time in times if isinstance(time, int | float)), default=None)
 
     def _verdict(self, item: StoredOutcome, problem: str, gold: str | None) -> str:
         """The grade in the results; without one, what comparing the answer with the gold one says."""
@@ -295,7 +299,7 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _totals(rows: list[Row]) -> tuple[tuple[str, str], ...]:
+def _totals(rows: list[Row], elapsed: float | None) -> tuple[tuple[str, str], ...]:
     done = [row for row in rows if row.state == "done"]
     scored = [row for row in done if row.verdict not in ("", "failed", "gold_error")]
     totals = {}
@@ -306,5 +310,6 @@ def _totals(rows: list[Row]) -> tuple[tuple[str, str], ...]:
     totals["tokens generated"] = f"{sum(row.tokens for row in rows):,}"
     if any(row.scored_tokens for row in rows):
         totals["scored"] = f"{sum(row.scored_tokens for row in rows):,}"
-    totals["seconds summed over problems"] = f"{sum(row.seconds for row in rows):,.1f}"
+    if elapsed is not None:
+        totals["seconds"] = f"{elapsed:,.1f}"
     return tuple(totals.items())

@@ -60,7 +60,7 @@ async function openProblem(index, focus) {
   }
   if (focus) {
     byId("nodes").focus({ preventScroll: true });
-    if (tree.list.at < 0 && tree.rows.length) { tree.at = tree.rows[0]; tree.list.go(0); showDetail(); }
+    if (tree.list.at < 0 && tree.rows.length) reveal(tree.rows[0]);
     remember();
   }
 }
@@ -93,6 +93,9 @@ const PRINTED = 3000;
 function forPaper() {
   const paper = clear("paper");
   const rows = make("div", "paper-table");
+  const heads = make("div", "row problem");
+  for (const [column, title] of COLUMNS) heads.append(make("b", "cell " + column, title));
+  rows.append(heads);
   for (let place = 0; place < Math.min(PRINTED, table.order.length); place += 1) rows.append(problemRow(place));
   paper.append(make("h2", "", "Problems"), rows);
   if (app.index < 0) return;

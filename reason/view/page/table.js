@@ -129,7 +129,7 @@ function problemRow(place) {
     question,
     shortText("answer", 2, row[ANSWER], table.math, 80),
     shortText("gold", 3, row[GOLD], table.math, 80),
-    ...[["tokens", grouped(row[TOKENS])], ["seconds", places(row[SECONDS], 1)],
+    ...[["tokens", grouped(row[TOKENS])], ["seconds", places(row[STATE] === "done" ? row[SECONDS] : null, 1)],
       ["stopped", row[STOPPED] || "–"], ["failures", row[FAILURES] ? grouped(row[FAILURES]) : "–"]].map(([name, text], at) => {
       const element = cell(name, at + 4);
       put(element, text);

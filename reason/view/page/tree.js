@@ -179,8 +179,8 @@ function reveal(node) {
   }
   tree.at = node;
   if (changed) flatten();
+  showDetail();  // first: it takes some of the rows' height
   tree.list.go(tree.rows.indexOf(node));
-  showDetail();
 }
 
 function chosenEnd() {
