@@ -153,7 +153,7 @@ class Replay:
         self._source, self._problem, self._trace = source, problem, source.trace
         self._hashes = Hashes(source.policy, source.scorer)
         held: Any = source.trace  # of a store, nodes only read here
-        self._nodes = Nodes(held, self._hashes, source.search, number, problem, 0)
+        self._nodes = Nodes(held, self._hashes, source.search, number, problem, 0, fresh=False)
         self._asked = Counter[bytes]()
 
     async def extend(

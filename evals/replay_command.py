@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
@@ -213,7 +213,7 @@ class ReplayCommand:
         done = {held.problem: held for held in trace.outcomes(base.number) if held.done}
         problems = [held for held in trace.problems() if held.number in done]
         if not problems:
-            raise UsageError(f"{self.folder} holds no finished problem: the same reason eval command continues it")
+            raise UsageError(f"{trace.file} holds no finished problem: the same reason eval command continues the run")
         records, selection = dict[str, Record](), getattr(chosen.search, "selection", None)
 
         def keep(outcome: Outcome) -> None:
@@ -228,8 +228,15 @@ class ReplayCommand:
                 keep(trace.outcome(done[held.number]))
             else:
                 asked.append(held.problem)
+        if asked:
+            self._replay(asked, self._source(trace, base, scored, settings, chosen), settings, chosen, keep)
+        return [records[held.problem.id] for held in problems]
+
+    def _source(
+        self, trace: Trace, base: StoredSearch, scored: StoredSearch | None, settings: Settings, chosen: Replayed
+    ) -> Source:
         own = same_search(trace, chosen.search, settings)
-        source = Source(
+        return Source(
             trace,
             base.policy,
             None if scored is None else scored.scorer,
@@ -238,9 +245,18 @@ class ReplayCommand:
             0 if own is None else own.number,
             self.wanted.aggregate,
         )
+
+    def _replay(
+        self,
+        problems: Sequence[Problem],
+        source: Source,
+        settings: Settings,
+        chosen: Replayed,
+        keep: Callable[[Outcome], None],
+    ) -> None:
         try:
             replay(
-                asked,
+                problems,
                 source=source,
                 search=chosen.search,
                 sampling=settings.sampling,
@@ -250,10 +266,9 @@ class ReplayCommand:
             )
         except NeverPaid as error:
             raise UsageError(
-                f"{trace.file} cannot answer {chosen.strategy} with n = {chosen.n}: {error}; pay for what is missing "
-                f"with reason eval … --strategy {chosen.strategy} --n {chosen.n} --out {self.folder} --resume"
+                f"{source.trace.file} cannot answer {chosen.strategy} with n = {chosen.n}: {error}; pay for what is "
+                f"missing with reason eval … --strategy {chosen.strategy} --n {chosen.n} --out {self.folder} --resume"
             ) from error
-        return [records[held.problem.id] for held in problems]
 
     def _head(self, task: Task, settings: Settings, chosen: Replayed, scored: StoredSearch | None) -> dict[str, Any]:
         """What was replayed, named as in the run's summary."""
