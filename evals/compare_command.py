@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 from rich.console import Console
 from rich.table import Table
 
-from reason.evals.compare_runs import Against, Compared, Line, compare_runs
+from reason.evals.compare_runs import Against, Compared, Line, Point, compare_runs
 from reason.evals.stored import read_runs
 from reason.show import json_line, plain
 
@@ -42,6 +42,11 @@ def print_compared(console: Console, found: Compared, k: int | None) -> None:
         title = f"against {found.against[0].baseline}, problem by problem ({tests})"
         console.print(plain(title), style="bold", markup=False, highlight=False)
         console.print(_pairs(found.against), highlight=False)
+    if len(found.frontier) > 1:
+        console.print(
+            "best for its tokens: nothing that costs at most as much is better", style="bold", highlight=False
+        )
+        console.print(_best(found.frontier), highlight=False)
     noisy = [line for line in found.lines if line.variance is not None]
     if noisy:
         console.print("variance of one draw: between problems and within; standard errors in %", style="bold")
@@ -85,6 +90,16 @@ def _pairs(pairs: Sequence[Against]) -> Table:
             _p(pair.holm),
             f"{found.only_first} : {found.only_second}",
             "–" if math.isnan(found.detectable) else f"{100 * found.detectable:.1f}",
+        )
+    return table
+
+
+def _best(points: Sequence[Point]) -> Table:
+    table = _table("run", "k", "tokens", "accuracy", "sure")
+    for point in points:
+        k = "–" if point.k is None else str(point.k)
+        table.add_row(
+            plain(point.name), k, f"{point.tokens:,.0f}", f"{100 * point.accuracy:.1f} %", f"{100 * point.sure:.0f} %"
         )
     return table
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from reason.evals.curve import samples_of
-from reason.evals.frontier import Rate, accuracy_per, frontier_shares
+from reason.evals.curve import samples_of, shown_k
+from reason.evals.frontier import Rate, accuracy_per, frontier_shares, on_frontier
 from reason.evals.metrics import bootstrap_ci, resampled_families
 from reason.evals.paired import Paired, compare_paired, holm
 from reason.evals.stored import StoredRun, common, families_of
@@ -97,6 +97,24 @@ class Against:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """A place on the compute-optimal frontier.
+
+    Attributes:
+        name: The entry.
+        k: How many of the strategy's samples; None for the whole run.
+        tokens, accuracy: Per problem.
+        sure: Share of bootstrap samples of the problems in which it lies on the frontier.
+    """
+
+    name: str
+    k: int | None
+    tokens: float
+    accuracy: float
+    sure: float
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """Everything that `reason compare` tells.
 
@@ -107,6 +125,7 @@ class Compared:
         families: How many families they fall into; None where they are independent.
         lines: One per entry.
         against: One per entry but the baseline.
+        frontier: What no other entry, at any k that its samples tell, beats for at most its tokens; by rising tokens.
     """
 
     task: str
@@ -115,6 +134,7 @@ class Compared:
     families: int | None
     lines: tuple[Line, ...]
     against: tuple[Against, ...]
+    frontier: tuple[Point, ...]
 
     def data(self) -> dict[str, Any]:
         """For JSON; NaN is null there."""
@@ -150,7 +170,37 @@ def compare_runs(
     count = None if families is None else len(set(families))
     against = _against(entries, baseline, families)
     task = str(runs[0].config.get("task") or "")
-    return Compared(task, len(known), len(everything) - len(known), count, tuple(lines), tuple(against))
+    left_out = len(everything) - len(known)
+    points = tuple(_frontier(entries, known, k))
+    return Compared(task, len(known), left_out, count, tuple(lines), tuple(against), points)
+
+
+def _frontier(entries: Sequence[Entry], known: Sequence[str], k: int | None) -> list[Point]:
+    """The frontier over the entries and, where those are runs of independent samples, over every k that is shown."""
+    rows: list[tuple[str, int | None, Sequence[float], Sequence[float]]] = []
+    for entry in entries:
+        rows.append((entry.name, k, entry.tokens, entry.values))
+        run = entry.runs[0]
+        if k is not None or len(entry.runs) > 1 or run.selection is None:
+            continue
+        for fewer in shown_k(run.n)[:-1]:
+            try:
+                values, costs = run.values(fewer), run.costs(fewer)
+            except UsageError:
+                break
+            rows.append(
+                (entry.name, fewer, [costs[problem] for problem in known], [values[problem] for problem in known])
+            )
+    costs_all, values_all = [row[2] for row in rows], [row[3] for row in rows]
+    shares = frontier_shares(costs_all, values_all)
+    means = [(float(np.mean(row[2])), float(np.mean(row[3]))) for row in rows]
+    best = on_frontier([tokens for tokens, _ in means], [accuracy for _, accuracy in means])
+    found = [
+        Point(row[0], row[1], tokens, accuracy, share)
+        for row, (tokens, accuracy), share, kept in zip(rows, means, shares, best, strict=True)
+        if kept
+    ]
+    return sorted(found, key=lambda point: (point.tokens, point.name))
 
 
 def _groups(runs: Sequence[StoredRun]) -> list[list[int]]:

@@ -109,6 +109,25 @@ def test_k_compares_what_fewer_samples_would_have_given(runs: Path) -> None:
         expected_at(stored[0].records, 6, 2, "naive")
 
 
+def test_the_frontier_is_over_every_k_that_the_samples_tell(runs: Path) -> None:
+    stored = read_runs([runs])
+    points = compare_runs(stored).frontier
+    every = []
+    for run in stored:
+        sizes = [1, 2, 4, None] if run.selection else [None]
+        for k in sizes:
+            values, tokens = run.values(k), run.costs(k)
+            every.append((run.name, k, float(np.mean(list(tokens.values()))), float(np.mean(list(values.values())))))
+    best = on_frontier([row[2] for row in every], [row[3] for row in every])
+    expected = [row for row, kept in zip(every, best, strict=True) if kept]
+    assert {(point.name, point.k) for point in points} == {row[:2] for row in expected}
+    assert [point.tokens for point in points] == pytest.approx(sorted(row[2] for row in expected))
+    assert [point.accuracy for point in points] == sorted(point.accuracy for point in points)
+    assert all(0 < point.sure <= 1 for point in points)
+    whole = compare_runs(read_runs([runs / "best_of_n-6"]), k=3).frontier
+    assert [(point.name, point.k) for point in whole] == [("best_of_n-6", 3)]
+
+
 def test_families_are_in_the_ids() -> None:
     assert family_of("gsm_symbolic/main/12.3") == "gsm_symbolic/main/12"
     assert family_of("gsm8k/test/12") is None
