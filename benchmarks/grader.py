@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from reason.answers import Rules, Verdict, equal, extract
-from reason.answers.forms import read
+from reason.answers.forms import forget
 from reason.answers.symbolic import default_pool
 
 Case = dict[str, Any]
@@ -64,7 +64,7 @@ def measure(grade: Callable[[Case], bool], cases: Sequence[Case], repeat: int) -
     fastest = [float("inf")] * len(cases)
     found = [False] * len(cases)
     for _ in range(repeat):
-        read.cache_clear()
+        forget()
         for index, case in enumerate(cases):
             started = time.perf_counter()
             found[index] = grade(case)

@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import product
 
 from reason.answers import algebra, evaluate, linear, nodes, parse
-from reason.answers.algebra import Malformed, Unreadable
+from reason.answers.algebra import Limit, Malformed, Unreadable
 from reason.answers.brackets import closes, split, unbraced
 from reason.answers.latex import clean, is_word, plain, tokenize
 from reason.answers.names import is_name, name_of
@@ -49,7 +49,6 @@ _PLAIN = re.compile(r"(-?)(\d{1,15}(?:\.\d{1,15})?)\Z", re.ASCII)
 _WORDS = re.compile(r"[A-Za-z][A-Za-z' -]+\Z")
 
 
-@lru_cache(maxsize=8_192)
 def read(answer: str, commas: str = "thousands") -> Form:
     """The structure of an answer.
 
@@ -60,9 +59,32 @@ def read(answer: str, commas: str = "thousands") -> Form:
     Raises:
         Limit: The answer is longer, deeper or larger than any tier works with.
     """
+    found = _read(answer, commas)
+    if isinstance(found, Limit):
+        raise Limit(*found.args)
+    return found
+
+
+@lru_cache(maxsize=8_192)
+def _read(answer: str, commas: str) -> Form | Limit:
+    """As `read`; what is over a limit is remembered too, because finding that out takes longest."""
     plain_number = _PLAIN.match(answer)
     if plain_number:
         return _plain(plain_number[1], plain_number[2])
+    try:
+        return _structure(answer, commas)
+    except Limit as error:
+        return error.with_traceback(None)
+    except RecursionError:
+        return Limit("nested too deeply")
+
+
+def forget() -> None:
+    """Empty the cache of readings (for measurements)."""
+    _read.cache_clear()
+
+
+def _structure(answer: str, commas: str) -> Form:
     text = clean(answer)
     reversed_ = _REVERSED.match(text)
     if reversed_:
