@@ -3,8 +3,9 @@
     python -m benchmarks.tasks --data DIR [--limit 50] [--strategy self_consistency] [--n 4] [--out FILE.md]
 
 For each task and split with a file under DIR (`reason.evals.tasks`): the share of all rows whose own gold answer is
-graded correct, then `reason eval` on a seeded subset of `--limit` rows. `reason score` measures the scorer on the
-splits of ProcessBench, and GSM8K's recorded solutions (example_model_solutions.jsonl) are graded anew. Prints Markdown.
+graded correct, then `reason eval` on a seeded subset of `--limit` rows. `reason score` measures the scorer on as many
+of each split of ProcessBench, and GSM8K's recorded solutions (example_model_solutions.jsonl) are graded anew. Prints
+Markdown, progress on standard error.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import contextlib
 import io
 import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -80,13 +82,15 @@ def evaluated(task: Task, split: str, problems: Sequence[Problem], options: argp
     tried = told["problems"]
     low, high = told["ci95"] or (0.0, 0.0)
     accuracy = "–" if told["accuracy"] is None else f"{100 * told['accuracy']:.0f} % ({100 * low:.0f}–{100 * high:.0f})"
+    print(f"{task.name}/{split}: {accuracy}, {told['seconds']} s", file=sys.stderr, flush=True)
     rates = (percent(told["no_answer"], tried), percent(told["truncated"], tried), str(told["unscored"]))
     return (task.name, split, f"{len(problems):,}", self_match(task, problems), str(tried), accuracy, *rates)
 
 
 def scored(split: str, options: argparse.Namespace) -> tuple[str, ...]:
     """A split of ProcessBench under the scorer."""
-    told = told_by(["score", "processbench", "--data", str(options.data), "--split", split, "--scorer", options.scorer])
+    arguments = ["score", "processbench", "--data", str(options.data), "--split", split, "--scorer", options.scorer]
+    told = told_by([*arguments, "--limit", str(options.limit)])
     rows = []
     for key in ("at", "hindsight"):
         row = told[key]
