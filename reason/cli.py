@@ -1,4 +1,4 @@
-"""The command line: `reason solve`, `reason eval`, `reason demo`, `reason strategies`, `reason scorers`.
+"""The command line: `reason solve`, `reason eval`, `reason view`, `reason demo`, `reason strategies`, `reason scorers`.
 
 Errors of use are one line on stderr and exit code 2; failures one line and exit code 1 (`--debug` shows the traceback);
 Ctrl-C keeps what is done and exits with 130.

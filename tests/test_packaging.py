@@ -128,6 +128,11 @@ def test_the_wheel_holds_the_package_data(site: pathlib.Path) -> None:
     assert list((site / "reason" / "models").glob("*/model.safetensors"))
 
 
+def test_the_wheel_holds_the_page(site: pathlib.Path) -> None:
+    wanted = {file.name for file in (ROOT / "reason" / "view" / "page").iterdir()}
+    assert {file.name for file in (site / "reason" / "view" / "page").iterdir()} == wanted
+
+
 def test_the_wheel_is_licensed(site: pathlib.Path) -> None:
     (licence,) = site.glob("*.dist-info/licenses/LICENSE")
     assert "Apache License" in licence.read_text("utf-8")
