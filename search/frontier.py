@@ -128,12 +128,11 @@ def price_of(curve: Sequence[Point], tokens: float) -> tuple[float, float]:
     """
     if tokens < curve[0].tokens:
         return math.inf, 0.0
-    start = 0
-    while start + 1 < len(curve):
-        worth, end = slope(curve[start], curve[start + 1]), start + 1
-        if tokens < curve[end].tokens:
-            return worth, (tokens - curve[start].tokens) / (curve[end].tokens - curve[start].tokens)
-        start = end
+    for left, right in pairwise(curve):
+        if tokens < right.tokens:
+            worth = slope(left, right)
+            low, high = (at_price(curve, worth, ties=ties) for ties in (False, True))
+            return worth, min(max((tokens - low.tokens) / (high.tokens - low.tokens), 0.0), 1.0)
     return 0.0, 1.0
 
 
