@@ -14,6 +14,7 @@ from typing import Any
 from reason.rows import Kind, Row
 from reason.trace.read import Trace
 from reason.trace.rows import StoredNode, StoredOutcome, StoredProblem, StoredSearch, TreeNode
+from reason.types import Path, Problem, Step
 
 HEAD: Mapping[str, Kind] = {"search": "whole", "strategy": "text", "problem": "text"}
 STEP: Mapping[str, Kind] = {"token_ids": "wholes", "logprobs": "reals"}
@@ -160,23 +161,27 @@ def _places(trace: Trace, search: int, problem: int) -> dict[int, TreeNode]:
 def _paths(
     trace: Trace, search: StoredSearch, problem: StoredProblem, outcome: StoredOutcome
 ) -> Iterator[dict[str, Any]]:
-    """Every path from the question to a step that nothing follows."""
+    """Every path from the question to a step that nothing follows, and to the end of every candidate.
+
+    A solution that was taken up again goes on without the tokens of its end (`reason.Path.reopened`).
+    """
     nodes = {node.number: node for node in trace.nodes(search.number, problem.number)}
     inner = {node.parent for node in nodes.values()}
     scores = {held.node: held for held in trace.scores(search.number, problem.number) if held.other is None}
     answers = {held.node: held for held in trace.candidates(search.number, problem.number)}
     for node in nodes.values():
-        if node.number in inner:
+        score, held = scores.get(node.number), answers.get(node.number)
+        if node.number in inner and held is None:
             continue
-        line, score, held = _line(nodes, node), scores.get(node.number), answers.get(node.number)
+        line = _line(nodes, node, problem.problem)
         yield {
             "question": problem.problem.question,
             "gold": problem.problem.answer,
             "node": node.number,
-            "steps": [at.step.text for at in line],
-            "step_tokens": [len(at.step.token_ids) for at in line],
-            "token_ids": [token for at in line for token in at.step.token_ids],
-            "logprobs": [value for at in line for value in at.step.logprobs],
+            "steps": [step.text for step in line],
+            "step_tokens": [len(step.token_ids) for step in line],
+            "token_ids": [token for step in line for token in step.token_ids],
+            "logprobs": [value for step in line for value in step.logprobs],
             "finish": node.step.finish.value if held is None else held.finish,
             "score": math.nan if score is None else score.value,
             "step_scores": () if score is None else score.parts or score.steps,
@@ -185,10 +190,12 @@ def _paths(
         }
 
 
-def _line(nodes: Mapping[int, StoredNode], node: StoredNode) -> list[StoredNode]:
-    line = [node]
-    while line[-1].parent is not None:
-        line.append(nodes[line[-1].parent])
+def _line(nodes: Mapping[int, StoredNode], node: StoredNode, problem: Problem) -> list[Step]:
+    """The steps from the first to the node's, each as the path went on from it."""
+    line = [node.step]
+    while node.parent is not None:
+        node = nodes[node.parent]
+        line += Path(problem, (node.step,)).reopened().steps
     return line[::-1]
 
 
