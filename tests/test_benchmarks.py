@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reason.answers import Grade
@@ -200,6 +200,7 @@ def test_puzzles_are_graded_by_rule_and_the_rule_is_the_verifier(tmp_path: Path)
     assert Game24(every=False) is not None
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 13), min_size=4, max_size=4))
 def test_a_solution_is_found_just_where_there_is_one(numbers: list[int]) -> None:
     found = game24.solution(tuple(numbers), 24)
@@ -233,6 +234,7 @@ def test_countdown_is_a_function_of_split_seed_and_index() -> None:
             call()
 
 
+@settings(deadline=None)
 @given(st.integers(), st.integers(3, 6))
 def test_a_countdown_puzzle_has_its_solution(seed: int, count: int) -> None:
     numbers, target, expression = generate(random.Random(seed), count)

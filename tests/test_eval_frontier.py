@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reason.evals.frontier import accuracy_per, frontier_shares, on_frontier
@@ -15,6 +15,7 @@ from reason.types import UsageError
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=10)
 
 
+@settings(deadline=None)
 @given(POINTS)
 def test_the_frontier_is_what_no_other_point_beats(points: list[tuple[int, int]]) -> None:
     costs, values = [float(cost) for cost, _ in points], [value / 7 for _, value in points]

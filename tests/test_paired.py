@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -85,6 +85,7 @@ def test_equal_runs_and_empty_ones() -> None:
         compare_paired([1.0], [0.0], families=[])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=8))
 def test_holm_is_the_step_down_procedure(p_values: list[float]) -> None:
     adjusted = holm(p_values)

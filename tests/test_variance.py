@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -64,6 +64,7 @@ def test_unequal_draws_and_unscored_ones() -> None:
     assert found.between == pytest.approx(np.var([0.5, 1.0, 0.25], ddof=1) - noise)
 
 
+@settings(deadline=None)
 @given(SCORES, st.data())
 def test_the_clustered_error_is_the_papers_triple_sum(values: list[float], data: st.DataObject) -> None:
     families = data.draw(st.lists(st.integers(0, 3), min_size=len(values), max_size=len(values)))
