@@ -41,6 +41,7 @@ from reason.answers.verdict import DEFAULT_RULES, Rules
 Decide: TypeAlias = Callable[[str, str], bool | None]
 """Settles a pair of LaTeX expressions that this tier cannot."""
 
+_THOUSANDS = re.compile(r"[^\d]*[1-9]\d{0,2}(?:,\d{3})+(?!\d)")
 _AMBIGUOUS = re.compile(r"[^(\[{]*\d,\d")
 LONGEST_LIST = 256
 SECONDS = 1.0
@@ -108,6 +109,8 @@ def _readings(gold: str, pred: str) -> list[tuple[Form, Form]]:
         if isinstance(against, Many | Group):
             reading = read(text, "separators")
         elif isinstance(against, Quantity) and isinstance(against.node, nodes.Num) and against.node.places is not None:
+            if _THOUSANDS.match(text):
+                continue
             reading = read(text, "decimal")
         else:
             continue
