@@ -153,8 +153,8 @@ def common(runs: Sequence[StoredRun]) -> list[str]:
                 )
     if not shared:
         raise UsageError(
-            "the runs have no problem in common: pass runs of the same --data and --limit, and of the same --seed where "
-            "it draws the problems (generated tasks, --limit)"
+            "the runs have no problem in common: pass runs of the same --data and --limit, and of the same --seed "
+            "where it draws the problems (generated tasks, --limit)"
         )
     return [row.problem for row in runs[0].records if row.problem in shared]
 

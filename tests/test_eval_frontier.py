@@ -44,7 +44,7 @@ def test_accuracy_per_token_is_the_ratio_of_means_with_its_interval() -> None:
     generator = np.random.default_rng(1)
     costs = generator.integers(50, 150, 300).astype(float)
     values = (generator.random(300) < 0.6).astype(float)
-    rate = accuracy_per([*values, math.nan], [*costs, 1e9], unit=1000)
+    rate = accuracy_per([*values, math.nan], [*costs, 1e9], unit=1000, resamples=10_000)
     assert rate.value == pytest.approx(1000 * values.mean() / costs.mean())
     ratio = values.mean() / costs.mean()
     error = 1000 * np.std(values - ratio * costs, ddof=1) / math.sqrt(300) / costs.mean()  # the delta method
