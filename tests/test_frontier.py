@@ -95,6 +95,11 @@ def test_by_hand():
     curve = envelope([Point(0, 0.2), Point(10, 0.6, 1), Point(20, 0.7, 2), Point(15, 0.5, 3), Point(30, 0.7, 4)])
     assert [point.option for point in curve] == [0, 1, 2]
     assert price_of(curve, 15) == (pytest.approx(0.01), 0.5)
+    assert at_price(curve, 0.02, ties=False).option == 1
+    assert at_price(curve, 0.04, ties=False).option == 0
+    assert at_price(curve, 0.04, ties=True).option == 1
+    assert [point.option for point in spend([curve, curve], 25)] == [1, 1]
+    assert [point.option for point in spend([curve, curve], 30)] == [2, 1]
 
 
 @pytest.mark.parametrize("tokens", [3.0, 15.0, 29.0])
@@ -103,8 +108,3 @@ def test_segments_that_differ_by_rounding_alone_are_one_price(tokens):
     price, share = price_of(curve, tokens)
     low, high = (at_price(curve, price, ties=ties).tokens for ties in (False, True))
     assert low + share * (high - low) == pytest.approx(tokens)
-    assert at_price(curve, 0.02, ties=False).option == 1
-    assert at_price(curve, 0.04, ties=False).option == 0
-    assert at_price(curve, 0.04, ties=True).option == 1
-    assert [point.option for point in spend([curve, curve], 25)] == [1, 1]
-    assert [point.option for point in spend([curve, curve], 30)] == [2, 1]
