@@ -154,5 +154,12 @@ def test_equal_formulas_are_held_once() -> None:
     assert len(formulas.taken()) == 1
 
 
+def test_an_answer_of_latex_is_mathematics_without_delimiters() -> None:
+    formulas = Formulas()
+    shown = [formulas.answer(text) for text in ("\\frac{1}{2}", "42", "x > 3", "C:\\temp is here", "$x$", None)]
+    assert shown == [[0], "42", "x > 3", "C:\\temp is here", [1], None]
+    assert [source for source, _ in formulas.taken()] == ["\\frac{1}{2}", "$x$"]
+
+
 def test_no_time_left_leaves_text() -> None:
     assert Formulas(0.0).split("$x$") == "$x$"

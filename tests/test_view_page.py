@@ -276,3 +276,74 @@ def test_an_address_opens_its_problem(browser: Browser, sample: str) -> None:
     browser.call("Page.navigate", url="about:blank")
     browser.open(sample + "#problem-42")
     assert browser.run("document.querySelector('#problem-id').textContent").startswith("42 ")
+
+
+def test_the_chosen_row_stays_on_screen_and_heads_stand_above_their_columns(browser: Browser, sample: str) -> None:
+    browser.resize(390, 844)
+    browser.open(sample + "#problem-3")
+    browser.key("End")
+    for tab in ("path", "step"):
+        browser.run(f"document.querySelector('[data-tab={tab}]').click()")
+        browser.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        low, bottom = browser.run(
+            f"[{SELECTED}, document.querySelector('#node-rows')].map(x => x.getBoundingClientRect().bottom)"
+        )
+        assert low <= bottom + 1
+    browser.resize(1440, 900)
+    browser.open(sample)
+    for column in ("answer", "tokens", "seconds", "failures"):
+        left = "x => document.querySelector(x).getBoundingClientRect().x"
+        head, cell = browser.run(f"['#heads .{column}', '#problem-rows .{column}'].map({left})")
+        assert abs(head - cell) < 1
+
+
+def test_the_reader_of_a_screen_is_told_levels_and_names(browser: Browser, sample: str) -> None:
+    browser.open(sample)
+    browser.run("document.querySelector('#open-all').click()")
+    nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
+    roles = [node.get("role", {}).get("value") for node in nodes]
+    assert roles.count("treegrid") == 1
+    assert "grid" in roles
+    levels = [
+        prop["value"]["value"]
+        for node in nodes
+        if node.get("role", {}).get("value") == "row"
+        for prop in node.get("properties", [])
+        if prop["name"] == "level"
+    ]
+    assert max(levels) > 1
+    for node in nodes:
+        if node.get("role", {}).get("value") in ("button", "searchbox", "combobox", "tab", "treegrid", "grid"):
+            assert node["name"]["value"], node
+
+
+def luminance(colour: str) -> float:
+    digits = colour.lstrip("#")
+    digits = digits if len(digits) == 6 else "".join(digit * 2 for digit in digits)
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_and_bars_stand_out(browser: Browser, sample: str, dark: bool) -> None:
+    browser.scheme(dark=dark)
+    browser.open(sample)
+    style = "getComputedStyle(document.documentElement).getPropertyValue"
+    colours = {name: str(browser.run(f"{style}('--{name}')")).strip() for name in (
+        "ink", "soft", "accent", "good", "bad", "paper", "raised", "picked", "goodback", "badback", "track",
+        "t0", "t1", "t2", "t3", "t4", "t5", "t6",
+    )}  # fmt: skip
+    browser.scheme(dark=False)
+    for text in ("ink", "soft", "accent", "good", "bad"):
+        for back in ("paper", "raised", "picked"):
+            assert contrast(colours[text], colours[back]) >= 4.5, (text, back)
+    assert contrast(colours["good"], colours["goodback"]) >= 4.5
+    assert contrast(colours["bad"], colours["badback"]) >= 4.5
+    for tone in ("t0", "t6"):
+        assert contrast(colours[tone], colours["track"]) >= 3, tone

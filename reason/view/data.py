@@ -133,8 +133,8 @@ def run_json(run: RunView, formulas: Formulas) -> dict[str, Any]:
         [
             row.id,
             formulas.split(row.question[:PREVIEW]),
-            row.answer if row.answer is None else formulas.split(row.answer[:PREVIEW]),
-            row.gold if row.gold is None else formulas.split(row.gold[:PREVIEW]),
+            formulas.answer(_cut(row.answer)),
+            formulas.answer(_cut(row.gold)),
             row.verdict,
             row.state,
             row.stopped,
@@ -158,19 +158,12 @@ def run_json(run: RunView, formulas: Formulas) -> dict[str, Any]:
 def problem_json(view: ProblemView, formulas: Formulas) -> dict[str, Any]:
     """One problem without its single tokens."""
     nodes = view.nodes
-    answered = None if view.answer is None else formulas.split(view.answer)
-    gold = None if view.gold is None else formulas.split(view.gold)
     return {
         "question": formulas.split(view.question),
-        "answer": answered,
-        "gold": gold,
+        "answer": formulas.answer(view.answer),
+        "gold": formulas.answer(view.gold),
         "votes": [
-            [
-                None if vote.answer is None else formulas.split(vote.answer),
-                _number(vote.weight, 4),
-                vote.solutions,
-                int(vote.chosen),
-            ]
+            [formulas.answer(vote.answer), _number(vote.weight, 4), vote.solutions, int(vote.chosen)]
             for vote in view.votes
         ],
         "facts": view.facts,
@@ -206,6 +199,10 @@ def dump(data: Any) -> str:
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     text = text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None else text[:PREVIEW]
 
 
 def _number(value: float, places: int) -> float | int | None:

@@ -58,6 +58,7 @@ _ENVIRONMENTS = frozenset(
     "align align* aligned alignat array bmatrix Bmatrix cases equation equation* gather gather* matrix pmatrix "
     "smallmatrix split vmatrix Vmatrix".split()
 )
+_COMMAND = re.compile(r"\\[A-Za-z]{2}")
 _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}[,.;:]?\s+[A-Za-z]{2,}")
 _GROUPS = re.compile(r"\\(?:text|mathrm|operatorname|textbf|textit|mbox)\s*\{[^{}]*\}")
 _FONTS = {
@@ -103,6 +104,16 @@ class Formulas:
                 done = end
         self._left -= time.monotonic() - started
         return [*pieces, text[done:]] if pieces and done < len(text) else pieces or text
+
+    def answer(self, text: str | None) -> str | list[str | int] | None:
+        """As `split`, for an answer: one with LaTeX commands but no delimiters is mathematics as a whole."""
+        if text is None:
+            return None
+        split = self.split(text)
+        if split is text and len(text) <= LONGEST and _COMMAND.search(text) and self._left > 0:
+            place = self._place(text)
+            return text if place is None else [place]
+        return split
 
     def taken(self) -> list[list[Any]]:
         """The formulas since the last call, [source, tree] each, for the block that is being written."""

@@ -8,6 +8,7 @@ class Rows {
     this.draw = draw;
     this.count = 0;
     this.at = -1;
+    this.view = 0;
     this.shown = new Map();
     this.space = make("div", "space");
     this.space.setAttribute("role", "rowgroup");
@@ -19,7 +20,7 @@ class Rows {
       requestAnimationFrame(() => { waiting = false; this.paint(); });
     };
     scroller.addEventListener("scroll", later, { passive: true });
-    new ResizeObserver(() => { this.measure(); later(); }).observe(scroller);
+    new ResizeObserver(() => { this.measure(); this.stay(); later(); }).observe(scroller);
     this.measure();
   }
 
@@ -29,6 +30,15 @@ class Rows {
     this.height = height;
     this.clear();
     this.space.style.height = `${this.count * height}px`;
+  }
+
+  // Where something else takes height, the chosen row stays on screen if it was there.
+  stay() {
+    const { scrollTop, clientHeight } = this.scroller;
+    const end = (this.at + 1) * this.height;
+    const seen = this.at >= 0 && end > scrollTop && end <= scrollTop + this.view + 1;
+    if (seen && end > scrollTop + clientHeight) this.scroller.scrollTop = end - clientHeight;
+    this.view = clientHeight;
   }
 
   clear() {
