@@ -300,7 +300,10 @@ def toy(log: Log) -> tuple[Any, Any]:
 
 
 def bundled() -> Callable[[Log], tuple[Any, Any]]:
-    """The bundled policy and scorer, loaded once, before anything is forked."""
+    """The bundled policy and scorer, loaded once, in one thread: others do not survive a fork."""
+    import torch
+
+    torch.set_num_threads(1)
     policy, scorer = reason.load("bundled"), reason.load_scorer("process")
     return lambda log: (both := Logged(policy, scorer, log), both)
 

@@ -160,6 +160,18 @@ def _object(value: Any, depth: int) -> Any:
     return {"class": class_name(value), **plain(held, depth + 1)} if held else class_name(value)
 
 
+def spelled(value: Any) -> str:
+    """A representation that is equal for equal data of any kind, in whatever order mappings and sets hold it."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(sorted(f'{spelled(key)}: {spelled(held)}' for key, held in value.items()))}}}"
+    if isinstance(value, set | frozenset):
+        return f"set({', '.join(sorted(map(spelled, value)))})"
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__}({', '.join(map(spelled, value))})"
+    listed = getattr(value, "tolist", None)  # arrays, whose own representation leaves numbers out
+    return f"{type(value).__name__} {listed()!r}" if callable(listed) else repr(value)
+
+
 def short(value: Any) -> Any:
     """The value, or a hash of one that is long."""
     text = plain_json(value)

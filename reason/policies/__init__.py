@@ -8,6 +8,8 @@ A policy is anything with `extend` and `capabilities` (`reason.types.Policy`). I
   as CANCELLED steps, which are then counted.
 - `count_tokens(text)`: tokens of text without token ids: forced by a search, or of a backend that gives none.
 - `prompt_tokens(problem)`: the prompt's length, so that a budget of FLOPs can allow for the worst prefill.
+- `identity`: a text that differs wherever its steps would (model, prompt, settings), which a trace store keeps them by;
+  without it they are kept by its class and capabilities, if these have a name.
 - `choices(paths, options)`: async; for each path the natural-log probabilities of the options as its continuation (for
   P(Yes)), NaN where they cannot be had.
 

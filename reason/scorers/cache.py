@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
-from reason.identity import scorer_identity
+from reason.identity import scorer_identity, spelled
 from reason.search.strategy import at_least
 from reason.types import Path, Score, Scorer
 
@@ -29,25 +29,13 @@ def path_key(path: Path) -> bytes:
     """A hash of the problem and the steps; equal for equal paths, whatever their seeds."""
     digest = blake2b(digest_size=16)
     problem = path.problem
-    fields = [problem.id, problem.question, repr(problem.answer), _spelled(problem.meta)]
+    fields = [problem.id, problem.question, repr(problem.answer), spelled(problem.meta)]
     for step in path.steps:
         fields += [step.text, step.finish.value, " ".join(map(str, step.token_ids))]
     for field in fields:
         raw = field.encode("utf-8", "surrogatepass")
         digest.update(len(raw).to_bytes(8, "big") + raw)
     return digest.digest()
-
-
-def _spelled(value: Any) -> str:
-    """A representation that is equal for equal task data, in whatever order mappings and sets hold it."""
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(sorted(f'{_spelled(key)}: {_spelled(held)}' for key, held in value.items()))}}}"
-    if isinstance(value, set | frozenset):
-        return f"set({', '.join(sorted(map(_spelled, value)))})"
-    if isinstance(value, list | tuple):
-        return f"{type(value).__name__}({', '.join(map(_spelled, value))})"
-    listed = getattr(value, "tolist", None)  # arrays, whose own representation leaves numbers out
-    return f"{type(value).__name__} {listed()!r}" if callable(listed) else repr(value)
 
 
 def cached(scorer: Scorer, *, size: int = SIZE) -> Scorer:

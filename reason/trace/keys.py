@@ -15,11 +15,12 @@ from __future__ import annotations
 import json
 import sys
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any
 
+from reason.identity import spelled
 from reason.types import Path, Problem, Sampling, Step
 
 SIZE = 16
@@ -35,18 +36,6 @@ def digest(*parts: bytes, size: int = SIZE) -> bytes:
 def raw(text: str) -> bytes:
     """The text's bytes, lone surrogates included."""
     return text.encode("utf-8", "surrogatepass")
-
-
-def spelled(value: Any) -> str:
-    """A representation that is equal for equal data, in whatever order mappings and sets hold it."""
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(sorted(f'{spelled(key)}: {spelled(held)}' for key, held in value.items()))}}}"
-    if isinstance(value, set | frozenset):
-        return f"set({', '.join(sorted(map(spelled, value)))})"
-    if isinstance(value, list | tuple):
-        return f"{type(value).__name__}({', '.join(map(spelled, value))})"
-    listed = getattr(value, "tolist", None)  # arrays, whose own representation leaves numbers out
-    return f"{type(value).__name__} {listed()!r}" if callable(listed) else repr(value)
 
 
 def question_key(problem: Problem) -> bytes:
@@ -173,7 +162,7 @@ class Hashes:
         return paths[0][:PREFIX] + digest(b"judge", self._scorer, *paths, b"%d" % times, size=SIZE - PREFIX)
 
     def forced(self, problem: Problem, number: int, parent: int | None, step: Step) -> bytes:
-        """What a step that was not sampled is known by, under a node of the problem of that number."""
+        """What a step that was not sampled as it is is known by, under a node of the problem of that number."""
         parts = (b"forced", b"%d %d" % (number, parent or 0), raw(problem.question), step_judged(step))
         return self._problem(problem).prefix + digest(*parts, size=SIZE - PREFIX)
 

@@ -18,7 +18,7 @@ FROM used JOIN node ON node.id = used.node WHERE used.search = ? AND used.proble
 FIND = f"""SELECT id, parent, {STEP} FROM node WHERE key = ? AND kind = 'sampled'
 AND finish IN ('step', 'stop', 'length') LIMIT 1"""
 PARENT = "SELECT parent FROM node WHERE id = ?"
-FIND_FORCED = "SELECT id FROM node WHERE key = ? AND kind = 'forced' LIMIT 1"
+FIND_MADE = "SELECT id FROM node WHERE key = ? AND kind <> 'sampled' LIMIT 1"
 ADD = f"""INSERT INTO node (key, problem, parent, depth, kind, question, policy, sampling, seed, {STEP}, session, at)
 VALUES ({", ".join("?" * 20)})"""
 USE = "INSERT INTO used (search, problem, place, node, elapsed) VALUES (?,?,?,?,?)"
@@ -69,7 +69,7 @@ class Nodes:
         self._store, self._hashes, self._problem = store, hashes, problem
         self._search, self._number, self._policy, self._fresh = search, number, policy, fresh
         self._by_step: dict[int, list[Place]] = {}
-        self._by_content: dict[tuple[int | None, str, bytes], Place] = {}
+        self._by_content: dict[tuple[int | None, str, bytes], list[Place]] = {}
         self._depths: dict[int, int] = {}
         self._used = set[int]()
         self._own: dict[bytes, Known] = {}
@@ -142,15 +142,18 @@ class Nodes:
         return self._at(path, meter)
 
     def under(self, parent: int | None, step: Step, problem: Problem, meter: Meter) -> int:
-        """The node of a step below another node (None: the question); made, as forced, if there is none."""
+        """The node of a step below another node (None: the question); made, as not sampled, if there is none."""
         for place in self._by_step.get(id(step), ()):
             if place.parent == parent:
                 return place.node
         question = problem.question
-        known = self._by_content.get((parent, question, self._hashes.content(step)))
-        if known is None:
-            known = self._place(question, step, self._forced(parent, step, problem, meter), parent)
-        return known.node
+        alike = self._by_content.get((parent, question, self._hashes.content(step)), [])
+        for place in alike:
+            if same(place.step, step):
+                return place.node
+        node = self._made("reopened" if alike else "forced", parent, step, problem, meter)
+        self._place(question, step, node, parent)
+        return node
 
     def _at(self, path: Path, meter: Meter) -> int | None:
         node: int | None = None
@@ -158,10 +161,10 @@ class Nodes:
             node = self.under(node, step, path.problem, meter)
         return node
 
-    def _forced(self, parent: int | None, step: Step, problem: Problem, meter: Meter) -> int:
+    def _made(self, kind: str, parent: int | None, step: Step, problem: Problem, meter: Meter) -> int:
         key = self._hashes.forced(problem, self._number, parent, step)
-        found = [] if self._fresh else self._store.rows(FIND_FORCED, (key,))
-        node = int(found[0][0]) if found else self._insert(key, "forced", problem, parent, step, None, None)
+        found = [] if self._fresh else self._store.rows(FIND_MADE, (key,))
+        node = int(found[0][0]) if found else self._insert(key, kind, problem, parent, step, None, None)
         if node not in self._used:
             self._use([node], meter)
         return node
@@ -189,9 +192,13 @@ class Nodes:
         self._used.update(nodes)
         self._places += len(nodes)
 
-    def _place(self, question: str, step: Step, node: int, parent: int | None) -> Place:
+    def _place(self, question: str, step: Step, node: int, parent: int | None) -> None:
         place = Place(step, node, parent)
         self._depths[node] = 1 if parent is None else self._depths[parent] + 1
         self._by_step.setdefault(id(step), []).append(place)
-        self._by_content[parent, question, self._hashes.content(step)] = place
-        return place
+        self._by_content.setdefault((parent, question, self._hashes.content(step)), []).append(place)
+
+
+def same(one: Step, other: Step) -> bool:
+    """Whether the steps differ at most in how they ended, which the search or a budget may have decided."""
+    return one == other or replace(one, finish=other.finish) == other

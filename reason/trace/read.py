@@ -184,6 +184,8 @@ class Trace:
             finish: How its last step ended for the search, where that may differ.
         """
         steps = [node.step for node in self.line(number)]
+        for place, step in enumerate(steps[:-1]):
+            steps[place] = Path(problem, (step,)).reopened().steps[0]  # it was taken up again
         if steps and finish is not None:
             steps[-1] = _ended(steps[-1], Finish(finish))
         return Path(problem, tuple(steps))
@@ -233,7 +235,7 @@ class Trace:
             problem,
             depth,
             read_step(step),
-            kind == "forced",
+            kind != "sampled",
             _text(question),
             seed,
             None if sampling is None else self._settings[sampling],
@@ -241,6 +243,7 @@ class Trace:
             at,
             elapsed,
             place,
+            kind == "reopened",
         )
 
 

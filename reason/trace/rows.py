@@ -74,7 +74,8 @@ class StoredNode:
         problem: The problem's number.
         depth: Steps up to and including it.
         step: Text, tokens, log-probabilities and how it ended.
-        forced: The search put it there; the policy did not sample it.
+        forced: The search put it there; the policy did not sample it as it stands.
+        reopened: So it is, but as a sample whose end the search took back (`Path.reopened`).
         question: What the policy was asked, where that was not the problem's question.
         seed: Of the sample; None for a forced one.
         sampling: How it was drawn; None for a forced one.
@@ -98,6 +99,7 @@ class StoredNode:
     at: float
     elapsed: float | None = None
     place: int | None = None
+    reopened: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@
     sampling  how tokens were drawn
     question  what searches asked beside the problems' own questions
     search    a strategy with its options, policy, scorer, sampling, budget and seed; a store may hold many
-    node      one step: sampled, or forced by a search; `key` is what the call cache finds it by
+    node      one step: sampled, forced by a search, or reopened by one; `key` is what the call cache finds it by
     used      which nodes a search had on a problem, in the order in which they landed
     score     a judgement of the path that ends at a node, or (`other`) of a pair of paths
     outcome   what a search came to on a problem, or that it has begun

@@ -1,0 +1,435 @@
+"""The trace store: what is shared between runs, what is not, and what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sqlite3
+import struct
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from trace_runs import Ends, LoggingPolicy, LoggingScorer, LoggingStream, Paid, shown
+
+import reason
+from reason import Budget, Finish, Path, Problem, Sampling, Score, Step
+from reason.policies.fake import FakePolicy, FakeScorer, fake_problems
+from reason.trace import Store, read
+from reason.trace.records import read_score, read_step, score_row, step_row
+from reason.types import BackendError, Outcome
+from reason.work import SearchRun, ask, extend, judge
+
+PROBLEMS = fake_problems(3)
+
+
+def run(search: Any, paid: Paid, store: Any = None, **options: Any) -> list[Outcome]:
+    judged = bool({"scorer", "compare"} & getattr(search, "needs", frozenset()))
+    settings: dict[str, Any] = {"policy": LoggingPolicy(paid), "scorer": LoggingScorer(paid) if judged else None}
+    problems = options.pop("problems", PROBLEMS)
+    return reason.solve(problems, search=search, store=store, progress=False, **{**settings, **options})
+
+
+@pytest.fixture
+def file(tmp_path: FilePath) -> FilePath:
+    return tmp_path / "run.db"
+
+
+def test_a_greater_n_and_another_strategy_only_add_work(file: FilePath) -> None:
+    paid = Paid()
+    run(reason.best_of_n(4), paid, file)
+    assert (len(paid.steps), len(paid.scores)) == (12, len(set(paid.scores)))
+    assert shown(run(reason.best_of_n(10), paid, file)) == shown(run(reason.best_of_n(10), Paid()))
+    assert len(paid.steps) == 30
+    judged = len(paid.scores)
+    assert shown(run(reason.self_consistency(10), paid, file)) == shown(run(reason.self_consistency(10), Paid()))
+    assert shown(run(reason.weighted_best_of_n(10), paid, file)) == shown(run(reason.weighted_best_of_n(10), Paid()))
+    assert (len(paid.steps), len(paid.scores)) == (30, judged)
+    assert shown(run(reason.beam(4), paid, file)) == shown(run(reason.beam(4), Paid()))
+    assert len(paid.steps) > 30
+    with read(file) as trace:
+        assert [(search.strategy, search.options["n"]) for search in trace.searches()] == [
+            ("best_of_n", 4),
+            ("best_of_n", 10),
+            ("self_consistency", 10),
+            ("weighted_best_of_n", 10),
+            ("beam", 4),
+        ]
+        assert all(outcome.done for outcome in trace.outcomes())
+        assert len(list(trace.outcomes())) == 15
+
+
+def test_more_problems_only_add_work(file: FilePath) -> None:
+    paid, more = Paid(), fake_problems(6)
+    run(reason.self_consistency(4), paid, file)
+    assert shown(run(reason.self_consistency(4), paid, file, problems=more[::-1])) == shown(
+        run(reason.self_consistency(4), Paid(), problems=more[::-1])
+    )
+    assert len(paid.steps) == 24
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"sampling": Sampling(temperature=0.5)},
+        {"sampling": Sampling(max_tokens=30)},
+        {"policy": LoggingPolicy(Paid(), accuracy=0.5)},
+        {"problems": [replace(problem, question=f"1 + {problem.question}") for problem in PROBLEMS]},
+    ],
+)
+def test_what_differs_is_never_shared(change: dict[str, Any], file: FilePath) -> None:
+    """The same ids, even, of another task's questions."""
+    search = reason.self_consistency(4)
+    run(search, Paid(), file)
+    assert shown(run(search, Paid(), file, **change)) == shown(run(search, Paid(), **change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scorer": FakeScorer(good=0.8, incremental=False)},
+        {"problems": [replace(problem, meta={"level": 5}) for problem in PROBLEMS]},
+        {"problems": [replace(problem, answer="12") for problem in PROBLEMS]},
+    ],
+)
+def test_scores_of_another_scorer_or_problem_are_never_shared(change: dict[str, Any], file: FilePath) -> None:
+    paid = Paid()
+    run(reason.best_of_n(4), paid, file)
+    before = len(paid.scores)
+    assert shown(run(reason.best_of_n(4), paid, file, **change)) == shown(run(reason.best_of_n(4), Paid(), **change))
+    assert ("scorer" in change) or len(paid.scores) == 2 * before
+
+
+def test_a_corrected_gold_answer_costs_no_step(file: FilePath) -> None:
+    paid = Paid()
+    run(reason.self_consistency(4), paid, file)
+    run(reason.self_consistency(4), paid, file, problems=[replace(problem, answer="7") for problem in PROBLEMS])
+    assert len(paid.steps) == 12
+
+
+BUDGETS = [
+    Budget(tokens=60),
+    Budget(tokens=150),
+    Budget(scorer_tokens=300),
+    Budget(flops=400_000),
+    Budget(tokens=200, scorer_tokens=500),
+]
+
+
+@pytest.mark.parametrize("name", ["best_of_n", "beam", "mcts", "particles", "adaptive_consistency"])
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_budgets_are_those_of_an_uninterrupted_run(name: str, budget: Budget, file: FilePath) -> None:
+    search = getattr(reason, name)(6)
+    alone, paid = Paid(), Paid()
+    whole = shown(run(search, alone, budget=budget))
+    total = len(alone.steps) + len(alone.scores)
+    for limit in (total // 3, total // 2):
+        paid.limit = limit
+        try:
+            run(search, paid, file, budget=budget)
+        except Ends:
+            continue
+    paid.limit = None
+    assert shown(run(search, paid, file, budget=budget)) == whole
+    assert shown(run(search, paid, file, budget=budget)) == whole
+    roomy = Budget(tokens=10_000)
+    assert shown(run(search, paid, file, budget=roomy)) == shown(run(search, Paid(), budget=roomy))
+
+
+class Unfinished(LoggingStream):
+    """Steps land one by one; those that are cancelled leave half of what they have."""
+
+    async def stream(  # type: ignore[override]
+        self, paths: Sequence[Path], sampling: Sampling, unfinished: dict[int, Step] | None = None
+    ) -> AsyncIterator[tuple[int, Step]]:
+        left = dict(enumerate(paths))
+        try:
+            for index, path in enumerate(paths):
+                await asyncio.sleep(self.latency)
+                del left[index]
+                yield index, self._step(path, sampling)
+        finally:
+            for index, path in left.items():
+                step = FakePolicy._step(self, path, sampling)
+                half = len(step.text) // 2
+                cut = replace(step, text=step.text[:half], token_ids=step.token_ids[:half], tail=0)
+                if unfinished is not None and half:
+                    unfinished[index] = replace(cut, logprobs=step.logprobs[:half], finish=Finish.CANCELLED)
+
+
+def test_an_early_stop_comes_where_it_came_with_what_was_cut_off(file: FilePath) -> None:
+    def search(problem: Problem) -> SearchRun:
+        paths = yield from extend([Path(problem)] * 9, enough=lambda steps: sum(map(bool, steps)) == 4)
+        return Outcome(problem, None, paths[0], candidates=tuple(reason.Candidate(path, None) for path in paths))
+
+    alone, paid = Paid(), Paid()
+    policy = Unfinished(alone, accuracy=0.9)
+    whole = shown(run(search, alone, policy=policy))
+    assert "cancelled" in repr(whole)
+    kept = Unfinished(paid, accuracy=0.9)
+    assert shown(run(search, paid, file, policy=kept)) == whole
+    before = len(paid.steps)
+    assert shown(run(search, paid, file, policy=kept)) == whole
+    assert len(paid.steps) == before
+    for limit in range(1, before, 2):
+        again, other = Paid(), file.with_name(f"{limit}.db")
+        again.limit = limit
+        with pytest.raises(Ends):
+            run(search, again, other, policy=Unfinished(again, accuracy=0.9))
+        again.limit = None
+        assert shown(run(search, again, other, policy=Unfinished(again, accuracy=0.9))) == whole
+        assert len(again.steps) == before
+
+
+def test_an_early_stop_does_not_take_what_another_search_sampled_beyond_it(file: FilePath) -> None:
+    paid, every = Paid(), reason.self_consistency(12)
+    sparing, policy = reason.adaptive_consistency(12, stream=True), LoggingStream(paid)
+    run(every, paid, file, policy=policy)
+    alone = run(sparing, Paid(), policy=LoggingStream(Paid()))
+    shared = run(sparing, paid, file, policy=policy)
+    assert [outcome.answer for outcome in shared] == [outcome.answer for outcome in alone]
+    assert [len(outcome.candidates) for outcome in shared] <= [12, 12, 12]
+    assert sum(outcome.cost.generated_tokens for outcome in shared) < sum(
+        outcome.cost.generated_tokens for outcome in run(every, paid, file, policy=policy)
+    )
+    assert len(paid.steps) == 36
+
+
+def test_seconds_go_on_where_they_stood(file: FilePath) -> None:
+    class Slow(LoggingStream):
+        def __init__(self, paid: Paid) -> None:
+            super().__init__(paid, latency=0.02)
+
+    budget, search, paid = Budget(seconds=0.15), reason.self_consistency(60), Paid()
+    first = run(search, paid, file, policy=Slow(paid), budget=budget, problems=PROBLEMS[:1])
+    landed = len(paid.steps)
+    assert first[0].stopped == "budget"
+    assert 1 <= landed < 60
+    again = run(search, paid, file, policy=Slow(paid), budget=budget, problems=PROBLEMS[:1])
+    assert len(paid.steps) <= landed + 1  # at most what no step had landed after
+    assert [item.path for item in again[0].candidates][:landed] == [item.path for item in first[0].candidates][:landed]
+    assert again[0].cost.seconds >= 0.1
+    whole = run(search, paid, file, policy=LoggingStream(paid), problems=PROBLEMS[:1])
+    assert shown(whole) == shown(run(search, Paid(), policy=LoggingStream(Paid()), problems=PROBLEMS[:1]))
+
+
+def test_failed_steps_and_scores_are_tried_again(file: FilePath) -> None:
+    paid = Paid()
+    broken = {"steps": True, "scores": True}
+
+    def step_fails(path: Path) -> str | None:
+        return "down" if broken["steps"] and path.seed % 2 else None
+
+    def score_fails(path: Path) -> str | None:
+        return "down" if broken["scores"] and len(path.text) % 2 else None
+
+    def solve() -> list[Outcome]:
+        policy, scorer = LoggingPolicy(paid, error=step_fails), LoggingScorer(paid, error=score_fails)
+        return run(reason.best_of_n(8), paid, file, policy=policy, scorer=scorer, retries=0)
+
+    failed = solve()
+    assert all(outcome.failures for outcome in failed)
+    with read(file) as trace:
+        nodes = [node for outcome in trace.outcomes() for node in trace.nodes(outcome.search, outcome.problem)]
+        assert {node.step.error for node in nodes if node.step.finish is Finish.ERROR} == {"down"}
+        scores = [score for outcome in trace.outcomes() for score in trace.scores(outcome.search, outcome.problem)]
+        assert {score.error for score in scores if math.isnan(score.value)} == {"down"}
+    good = len([node for node in nodes if node.step.finish is not Finish.ERROR])
+    broken["steps"] = broken["scores"] = False
+    before = len(paid.steps)
+    assert shown(solve()) == shown(run(reason.best_of_n(8), Paid()))
+    assert len(paid.steps) - before == 24 - good
+
+
+def test_what_an_attempt_brought_is_kept_though_others_fail(file: FilePath) -> None:
+    class Flaky(LoggingPolicy):
+        async def extend(self, paths: Sequence[Path], sampling: Sampling) -> list[Step]:
+            steps = await super().extend(paths, sampling)
+            if len(self.calls) > 1:
+                raise Ends("the run was ended")
+            bad = Step("", finish=Finish.ERROR, error="down")
+            return [bad if index % 2 else step for index, step in enumerate(steps)]
+
+    with pytest.raises(Ends):
+        run(reason.self_consistency(8), Paid(), file, policy=Flaky(Paid()), problems=PROBLEMS[:1])
+    paid = Paid()
+    run(reason.self_consistency(8), paid, file, policy=LoggingPolicy(paid), problems=PROBLEMS[:1])
+    assert len(paid.steps) <= 8
+
+
+def test_a_scorer_with_a_memory_is_asked_as_often_as_without_a_store(file: FilePath) -> None:
+    """The second judgement of an equal path costs what the scorer says, not what the first cost."""
+
+    def twice(problem: Problem) -> SearchRun:
+        paths = yield from extend([Path(problem)])
+        for _ in range(3):
+            yield from judge([*paths, *paths])
+        return Outcome(problem, None, paths[0])
+
+    def solve(store: FilePath | None) -> list[Outcome]:
+        return run(twice, Paid(), store, scorer=FakeScorer(incremental=True))
+
+    alone = shown(solve(None))
+    assert shown(solve(file)) == alone
+    assert shown(solve(file)) == alone
+
+
+def test_questions_of_a_search_forced_text_and_reopened_paths(file: FilePath) -> None:
+    def talk(problem: Problem) -> SearchRun:
+        asked = yield from extend([ask(problem, "4 + 4")] * 2)
+        first = yield from extend([Path(problem)])
+        again = yield from extend([path.reopened().forced("Wait\n") for path in first] * 2)
+        moved = [path.under(problem) for path in asked]
+        yield from judge([*asked, *moved, *again])
+        return Outcome(
+            problem, "8", again[0], candidates=tuple(reason.Candidate(path, "8") for path in (*moved, *again))
+        )
+
+    paid = Paid()
+    whole = shown(run(talk, Paid(), scorer=LoggingScorer(Paid())))
+    for _ in range(2):
+        assert shown(run(talk, paid, file, scorer=LoggingScorer(paid))) == whole
+    assert len(paid.steps) == 15
+    with read(file) as trace:
+        [search] = trace.searches()
+        outcomes = list(trace.outcomes(search.number))
+        nodes = list(trace.nodes(search.number, outcomes[0].problem))
+        assert [trace.outcome(stored).candidates for stored in outcomes] == [
+            outcome.candidates for outcome in run(talk, paid, scorer=LoggingScorer(paid))
+        ]
+        assert len(list(trace.scores(search.number, outcomes[0].problem))) == 6
+    assert {node.question for node in nodes} == {None, "4 + 4"}
+    forced = [node for node in nodes if node.forced]
+    assert [node.reopened for node in forced] == [True, False]
+    first, wait = forced
+    sampled = next(node for node in nodes if not node.question)
+    assert (first.parent, first.step.text) == (None, sampled.step.text)
+    assert (wait.parent, wait.step.text) == (first.number, "Wait\n")
+    assert [node.parent for node in nodes if node.depth == 3] == [wait.number] * 2
+
+
+@pytest.mark.parametrize("name", ["best_of_n", "mcts", "beam", "revision", "tournament", "budget_forcing", "ab_mcts"])
+def test_outcomes_come_back_as_they_were(name: str, file: FilePath) -> None:
+    outcomes = run(getattr(reason, name)(5), Paid(), file)
+    with read(file) as trace:
+        [search] = trace.searches()
+        assert search.strategy == name
+        for outcome, stored in zip(outcomes, trace.outcomes(search.number), strict=True):
+            assert repr(trace.outcome(stored)) == repr(replace(outcome, tree=None))
+            rows = trace.tree(search.number, stored.problem)
+            if outcome.tree is None:
+                assert not rows
+                continue
+            assert len(rows) == len(outcome.tree)
+            for row in rows[1:]:
+                assert row.node is not None
+                assert trace.node(row.node).step.text == outcome.tree.steps[row.place].text
+                assert (row.visits, row.copies, row.chosen) == (
+                    outcome.tree.visits[row.place],
+                    outcome.tree.copies[row.place],
+                    outcome.tree.chosen[row.place],
+                )
+                above = rows[row.parent or 0].node
+                assert trace.node(row.node).parent == above or outcome.tree.whole
+
+
+ODD = st.text(st.characters(codec=None, exclude_categories=()), max_size=12)
+NUMBERS = st.lists(st.floats(allow_nan=True), max_size=5).map(tuple)
+STEPS = st.builds(
+    Step,
+    text=ODD,
+    token_ids=st.lists(st.integers(-(2**31), 2**31 - 1), max_size=5).map(tuple),
+    logprobs=NUMBERS,
+    finish=st.sampled_from(Finish),
+    prefilled=st.integers(0, 2**40),
+    error=st.none() | ODD,
+    confidences=NUMBERS,
+    tail=st.integers(0, 3),
+    shared=st.integers(0, 9),
+)
+SCORES = st.builds(
+    Score,
+    value=st.floats(allow_nan=True),
+    steps=NUMBERS,
+    tokens=st.integers(0, 2**40),
+    explanation=ODD,
+    error=st.none() | ODD,
+    parts=NUMBERS,
+)
+
+
+def bits(value: Any) -> Any:
+    """NaN equal to NaN, and 0.0 not to -0.0."""
+    if isinstance(value, float):
+        return "nan" if math.isnan(value) else struct.pack("d", value)
+    return tuple(map(bits, value)) if isinstance(value, tuple) else value
+
+
+@given(step=STEPS, score=SCORES)
+def test_steps_and_scores_come_back_bit_by_bit(step: Step, score: Score) -> None:
+    connection = sqlite3.connect(":memory:")
+    for row, back in ((step_row(step), read_step), (score_row(score), read_score)):
+        marks = ", ".join("?" * len(row))
+        found = back(connection.execute(f"SELECT {marks}", row).fetchone())  # type: ignore[operator]
+        given = step if isinstance(found, Step) else score
+        for name in type(given).__slots__:
+            assert bits(getattr(found, name)) == bits(getattr(given, name)), name
+    connection.close()
+
+
+def test_texts_that_are_no_unicode_come_back(file: FilePath) -> None:
+    odd = "a\ud800b\0c\u202e<script>"
+
+    class Odd(FakePolicy):
+        async def extend(self, paths: Sequence[Path], sampling: Sampling) -> list[Step]:
+            return [Step(odd, finish=Finish.STOP) for _ in paths]
+
+    problem = Problem("p", f"What is {odd}?", odd, {"n": [1, {"x": None}]})
+    outcomes = run(reason.self_consistency(2), Paid(), file, policy=Odd(), problems=[problem])
+    assert shown(run(reason.self_consistency(2), Paid(), file, policy=Odd(), problems=[problem])) == shown(outcomes)
+    with read(file) as trace:
+        [stored] = trace.problems()
+        assert stored.problem == problem
+        [outcome] = trace.outcomes()
+        assert trace.outcome(outcome).path == outcomes[0].path
+
+
+def test_a_store_is_shared_by_runs_one_after_the_other(file: FilePath) -> None:
+    paid = Paid()
+    with Store(file) as store:
+        run(reason.self_consistency(3), paid, store)
+        run(reason.self_consistency(5), paid, store)
+        with read(file) as trace:
+            assert trace.being_written()
+            assert trace.counts()["outcome"] == 6
+    assert len(paid.steps) == 15
+    with read(file) as trace:
+        assert len(trace.meta().sessions) == 1
+        assert trace.meta().software["python"]
+        before = trace.changed()
+        run(reason.self_consistency(6), paid, file)
+        assert trace.changed() != before
+
+
+def test_a_run_that_failed_leaves_its_problems_begun(file: FilePath) -> None:
+    paid = Paid()
+    paid.limit = 0
+    with pytest.raises(Ends):
+        run(reason.self_consistency(3), paid, file)
+    with read(file) as trace:
+        assert [(outcome.done, outcome.stopped) for outcome in trace.outcomes()] == [(False, "")] * 3
+        assert not list(trace.nodes(1, 1))
+
+
+def test_a_backend_that_breaks_its_protocol_is_still_an_error(file: FilePath) -> None:
+    class Short(FakePolicy):
+        async def extend(self, paths: Sequence[Path], sampling: Sampling) -> list[Step]:
+            return []
+
+    with pytest.raises(BackendError, match="one result for each"):
+        run(reason.self_consistency(3), Paid(), file, policy=Short())
