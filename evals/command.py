@@ -149,6 +149,7 @@ class EvalCommand:
                 seed=self.seed,
                 results=results,
                 progress=None,
+                store=store,
             )
         return evaluate(
             self.problems,
@@ -168,9 +169,10 @@ class EvalCommand:
     def _interrupted(self, done: int) -> None:
         """Say what is kept and how to go on."""
         if self.total_tokens is not None:
+            spared = f" and pays for what is not in {self.out} alone" if self.out and self.trace else ""
             print(
                 "interrupted: the total is shared by all problems, so none is done before all are; "
-                "the same command starts anew",
+                f"the same command starts anew{spared}",
                 file=sys.stderr,
             )
             return

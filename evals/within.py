@@ -1,7 +1,8 @@
 """`reason eval --total-tokens`: one budget for all problems of an evaluation (`reason.allocate`).
 
 Every problem may get more until the budget is spent, so results are known, graded and written when all problems are
-done: an interrupted run starts anew, and one whose records are all there is not run again.
+done: an interrupted run starts anew, and takes what it had paid for from its trace. One whose records are all there is
+not run again.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from reason.allocate import solve_within
 from reason.budget import Budget
 from reason.evals.record import Grader, Record, record_of
 from reason.evals.results import Results
-from reason.evals.run import does_not_fit
+from reason.evals.run import does_not_fit, enter
 from reason.progress import Report
 from reason.search.table import Table
+from reason.trace import Store
 from reason.types import Failure, Outcome, Policy, Problem, Sampling, Scorer, UsageError
 
 
@@ -56,6 +58,7 @@ def evaluate_within(
     results: Results | None = None,
     progress: Report = False,
     on_record: Callable[[Record, Outcome], None] | None = None,
+    store: Store | None = None,
 ) -> list[Record]:
     """Answer all problems within the tokens and grade them; returns their records, in order.
 
@@ -65,12 +68,15 @@ def evaluate_within(
         policy, scorer, table, tokens, sampling, seed, progress: As in `reason.allocate.solve_within`.
         results: Where records are kept; where those of all problems are already there, nothing is run.
         on_record: Called with each record and its outcome.
+        store: As in `reason.solve`.
     """
     known = results.records if results is not None else {}
     if problems and all(problem.id in known for problem in problems):
         return [known[problem.id] for problem in problems]
     if results is not None:
         results.clear()
+    if store is not None:
+        enter(store, problems)
     started = time.perf_counter()
     reasons = {problem.id: does_not_fit(problem, policy) for problem in problems}
     outcomes = {
@@ -87,6 +93,7 @@ def evaluate_within(
         sampling=sampling,
         seed=seed,
         progress=progress,
+        store=store,
     ):
         outcomes[outcome.problem.id] = outcome
     records = []

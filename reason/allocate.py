@@ -23,8 +23,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from rich.console import Console
@@ -39,6 +41,7 @@ from reason.search.frontier import Point, envelope, spend
 from reason.search.strategy import Strategy, at_least
 from reason.search.table import SAMPLING as DRAWS
 from reason.search.table import STOP, Arm, Stage, Table
+from reason.trace.store import Store, opened
 from reason.types import Cost, Failure, Outcome, Policy, Problem, Sampling, Scorer, UsageError
 from reason.work import SearchRun
 
@@ -106,6 +109,7 @@ def solve_within(
     concurrency: int = 64,
     retries: int = 2,
     progress: Report = None,
+    store: Store | str | os.PathLike[str] | None = None,
 ) -> list[Outcome]:
     """Answer all problems with so many generated tokens together; see the module's docstring.
 
@@ -116,6 +120,7 @@ def solve_within(
         tokens: What all problems may cost together; never exceeded.
         progress: None shows a bar on a terminal, True and False always and never; or a function that is called with
             (tokens spent, tokens, cost so far) after each round.
+        store: As in `reason.solve`; every round is a search of its own there.
 
     Returns:
         One outcome for each problem, in their order; `stopped` is "budget" where the last run was cut, or nothing could
@@ -135,6 +140,7 @@ def solve_within(
         concurrency=concurrency,
         retries=retries,
         progress=progress,
+        store=store,
     )
     return blocking(run)
 
@@ -151,6 +157,7 @@ async def asolve_within(
     concurrency: int = 64,
     retries: int = 2,
     progress: Report = None,
+    store: Store | str | os.PathLike[str] | None = None,
 ) -> list[Outcome]:
     """`solve_within` for callers that have an event loop."""
     problems = list(problems)
@@ -162,14 +169,18 @@ async def asolve_within(
     plan = Plan(table, max(tokens / max(len(problems), 1) / table.solution_tokens, 1.0))
     entries = [Entry(State(problem, scorer is not None), plan.ladder(share_of(problem))) for problem in problems]
     needs, left, number = needs_of(table), tokens, 0
-    with Bar(progress, tokens) as bar:
+    with ExitStack() as stack:
+        kept, ours = (None, False) if store is None else opened(store)
+        if kept is not None and ours:
+            stack.enter_context(kept)
+        bar = stack.enter_context(Bar(progress, tokens))
         moves = _buy(plan, entries, left)
         while moves:
             batch, caps = _afford(moves, left, sampling)
             outcomes = await asolve(
                 [move.entry.state.problem for move in batch],
                 policy=policy,
-                search=_search(plan, batch, needs),
+                search=Strategy("compute_optimal", Round(plan, batch, f"round {number} of {tokens} tokens"), needs),
                 scorer=scorer,
                 sampling=sampling,
                 budget=_budgets(batch, caps),
@@ -177,6 +188,7 @@ async def asolve_within(
                 concurrency=concurrency,
                 retries=retries,
                 progress=False,
+                store=kept,
             )
             for move, outcome in zip(batch, outcomes, strict=True):
                 _note(move, outcome, plan)
@@ -267,21 +279,26 @@ def _budgets(moves: Sequence[Move], caps: Sequence[int]) -> Callable[[Problem], 
     return lambda problem: Budget(tokens=cap_of[problem.id])
 
 
-def _search(plan: Plan, moves: Sequence[Move], needs: frozenset[str]) -> Strategy:
-    """The search that makes these moves."""
-    by_id = {_id(move): move for move in moves}
+class Round:
+    """The search that makes a round's moves.
 
-    def run(problem: Problem) -> SearchRun:
-        move = by_id[problem.id]
+    Attributes:
+        identity: What a store knows it by.
+    """
+
+    def __init__(self, plan: Plan, moves: Sequence[Move], identity: str) -> None:
+        self._plan, self._moves, self.identity = plan, {_id(move): move for move in moves}, identity
+
+    def __call__(self, problem: Problem) -> SearchRun:
+        """Make the problem's move."""
+        move = self._moves[problem.id]
         state = move.entry.state
         state.cut = False
         if move.arm is None:
-            yield from state.look(plan.table.ladders[move.entry.ladder][move.entry.at + 1])
+            yield from state.look(self._plan.table.ladders[move.entry.ladder][move.entry.at + 1])
         else:
             yield from state.take(move.arm)
         return state.outcome()
-
-    return Strategy("compute_optimal", run, needs)
 
 
 def _note(move: Move, outcome: Outcome, plan: Plan) -> None:

@@ -248,6 +248,18 @@ def test_an_interrupted_total_starts_anew(
     assert [json.loads(line)["text"] for line in (folder / "results.jsonl").read_text().splitlines()] == whole
 
 
+def test_a_store_spares_what_was_paid_for(tmp_path: FilePath):
+    problems, policy = tuned.mixed(12), tuned.policy()
+    was = allocate(problems, 3000, policy=policy, store=tmp_path / "trace.db")
+    assert sum(policy.calls) > 0
+    again = tuned.policy()
+    now = allocate(problems, 3000, policy=again, store=tmp_path / "trace.db")
+    assert sum(again.calls) == 0
+    assert [(o.answer, o.path, o.cost.generated_tokens) for o in now] == [
+        (o.answer, o.path, o.cost.generated_tokens) for o in was
+    ]
+
+
 def test_an_arm_that_costs_nothing_is_bought():
     def free(arm):
         return (

@@ -14,7 +14,7 @@ PINNED = {
     "solve": "(problems, *, policy, search, scorer=None, sampling=Sampling(), budget=Budget(), seed=0, concurrency=64, "
     "retries=2, progress=None, on_outcome=None, store=None)",
     "solve_within": "(problems, *, policy, table, tokens, scorer=None, sampling=Sampling(), seed=0, concurrency=64, "
-    "retries=2, progress=None)",
+    "retries=2, progress=None, store=None)",
     "compute_optimal": "(table, n=16, *, price=None, strategies=None)",
     "load_table": "(file=None)",
     "load": "(name, **options)",
