@@ -228,8 +228,9 @@ class Cost:
     """What a result was paid with. Costs add.
 
     Attributes:
-        generated_tokens: Tokens sampled, `shared_tokens` of which one pass of the model gave to several copies of a path.
-        prefilled_tokens, scored_tokens: Tokens of prompts and prefixes, and through the scorer, that had to be computed.
+        generated_tokens: Tokens sampled; `shared_tokens` of them were computed together with another copy's.
+        prefilled_tokens, scored_tokens: Tokens of prompts and prefixes, and through the scorer, that had to be
+            computed.
         flops: Of policy and scorer.
         seconds: Wall-clock time.
     """
