@@ -7,11 +7,11 @@ ones before them leave over; the last that still fits in part is cut. These wave
 a budget admits does not depend on concurrency or timing (seconds, of course, do).
 
 FLOPs are 2 per parameter and token (Kaplan et al. 2020): the policy's for prefilled tokens and for generated ones that
-were not computed together with another copy's (`Step.shared`), the scorer's for scored ones. The worst case of a prefill is `policy.prompt_tokens(problem)`, that of a judgement
-`scorer.count_tokens(path)` and of a comparison `scorer.count_pair_tokens(first, second)`, all optional; without them it
-is the text's length in bytes (a comparison: two judgements), and nothing for a scorer whose `parameters` are 0. Text
-without token ids, of such backends or forced by a search, is counted by the policy's `count_tokens(text)` or, without
-one, at four characters a token.
+were not computed together with another copy's (`Step.shared`), the scorer's for scored ones. The worst case of a
+prefill is `policy.prompt_tokens(problem)`, that of a judgement `scorer.count_tokens(path)` and of a comparison
+`scorer.count_pair_tokens(first, second)`, all optional; without them it is the text's length in bytes (a comparison:
+two judgements), and nothing for a scorer whose `parameters` are 0. Text without token ids, of such backends or forced
+by a search, is counted by the policy's `count_tokens(text)` or, without one, at four characters a token.
 """
 
 from __future__ import annotations
