@@ -158,6 +158,7 @@ def joint_lines(found: Joint) -> list[str]:
     )
     return [
         f"L(N, D) = [(N_c/N)^(α_N/α_D) + D_c/D]^α_D over {found.points} runs, R² {found.r2:.4f}:",
-        f"  {exponents}, N_c {found.n_critical:.3g}, D_c {found.d_critical:.3g}",
+        f"  {exponents}",
+        f"  N_c {found.n_critical:.3g}, D_c {found.d_critical:.3g}",
         f"  least loss at C = 6 N D: N ∝ C^{found.allocation:.3f}, D ∝ C^{1 - found.allocation:.3f}",
     ]
