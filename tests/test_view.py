@@ -286,3 +286,21 @@ def test_the_store_of_a_folder_is_found_by_name_or_by_kind(tmp_path: pathlib.Pat
     assert find_store(tmp_path) == other
     (tmp_path / "trace.db").write_bytes(store.read_bytes())
     assert find_store(tmp_path) == tmp_path / "trace.db"
+
+
+def test_results_beside_a_store_are_those_of_their_own_search(tmp_path: pathlib.Path) -> None:
+    for n in (2, 4):
+        with Store(tmp_path / "trace.db") as held:
+            search = STRATEGIES["self_consistency"](n=n)
+            reason.solve(PROBLEMS, policy=FakePolicy(), search=search, store=held, progress=False)
+    (tmp_path / "results.jsonl").write_text(json.dumps({"problem": "p0", "verdict": "timeout", "elapsed": 2.5}) + "\n")
+    (tmp_path / "config.json").write_text(json.dumps({"strategy": "self_consistency", "n": 2, "seed": 0}))
+    shown = {}
+    for number in (None, 1, 2):
+        source = Source(tmp_path, number)
+        shown[number] = (source.search.number, source.run().rows[0].verdict, dict(source.run().totals).get("seconds"))
+        source.close()
+    assert shown[None] == shown[1] == (1, "timeout", "2.5")
+    assert shown[2][0] == 2
+    assert shown[2][1] in ("correct", "incorrect")
+    assert shown[2][2] is None

@@ -91,7 +91,8 @@ class Source:
         if not searches:
             raise UsageError(f"{self.file} holds no search yet: wait until the run has begun")
         if self._wanted is None:
-            return searches[-1]
+            config = self._config()
+            return next((search for search in searches[::-1] if _is_of(search, config)), searches[-1])
         for search in searches:
             if search.number == self._wanted:
                 return search
@@ -194,12 +195,22 @@ class Source:
             notes.append(f"{waiting} of {len(rows)} problems were interrupted: the same command again finishes them.")
         return tuple(notes)
 
+    def _config(self) -> Mapping[str, Any]:
+        """What the results folder says that its results are of; empty without one."""
+        try:
+            found = json.loads((self.folder / "config.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
     def _read_verdicts(self) -> None:
-        """The grades and the time of a results folder, read again when they have changed."""
+        """The grades and the time of a results folder, read again when they have changed; only of its own search."""
         file = self.folder / RESULTS
         status = _status(file)
         if status is not None and self._read_at != status:
-            self._read_at = status
+            self._read_at, self._verdicts, self._elapsed = status, {}, None
+            if not _is_of(self.search, self._config()):
+                return
             rows = [row for _, row in read_lines(file) if isinstance(row, dict)]
             self._verdicts = {str(row.get("problem")): str(row.get("verdict", "")) for row in rows}
             times = [row.get("elapsed") for row in rows]
@@ -258,6 +269,12 @@ class Source:
             return "\n\n".join(f"[{turn['role']}]\n{turn['content']}" for turn in prompt.messages(question))
         except (ReasonError, TypeError, ValueError, KeyError):
             return None
+
+
+def _is_of(search: StoredSearch, config: Mapping[str, Any]) -> bool:
+    """Whether nothing in a results folder's settings says that they are of another search."""
+    found = {"strategy": search.strategy, "seed": search.seed, "n": search.options.get("n")}
+    return all(config.get(name) is None or value is None or config[name] == value for name, value in found.items())
 
 
 def _status(file: FilePath) -> tuple[int, int] | None:
