@@ -25,7 +25,7 @@ from reason.checks import check_run
 from reason.drive import Driver
 from reason.run import blocking
 from reason.scorers.aggregation import aggregated_anew
-from reason.trace import Trace
+from reason.trace import StoredSearch, Trace
 from reason.trace.keys import Hashes
 from reason.trace.nodes import Nodes
 from reason.trace.records import SCORE, STEP, read_score, read_step
@@ -249,6 +249,13 @@ class AbsentScorer:
     async def compare(self, pairs: Sequence[tuple[Path, Path]]) -> list[Score]:
         """Never called."""
         raise NeverPaid("there is no scorer in a replay")
+
+
+def source_of(trace: Trace, search: StoredSearch, *, aggregate: str | None = None) -> Source:
+    """What answers a replay with the policy and scorer of a stored search."""
+    parameters = search.about_scorer.get("parameters", 0)
+    known = capabilities_of(search.about_policy)
+    return Source(trace, search.policy, search.scorer, known, parameters, search.number, aggregate)
 
 
 def capabilities_of(about: Mapping[str, Any]) -> Capabilities:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from reason.evals.command import curve_or_none, print_summary
 from reason.evals.record import Record, record_of, summarize
-from reason.evals.replay import NeverPaid, Source, capabilities_of, replay, replayable
+from reason.evals.replay import NeverPaid, Source, replay, replayable, source_of
 from reason.evals.results import store_file
 from reason.evals.settings import Settings, read_settings
 from reason.evals.tasks import Task
@@ -236,14 +236,10 @@ class ReplayCommand:
         self, trace: Trace, base: StoredSearch, scored: StoredSearch | None, settings: Settings, chosen: Replayed
     ) -> Source:
         own = same_search(trace, chosen.search, settings)
-        return Source(
-            trace,
-            base.policy,
-            None if scored is None else scored.scorer,
-            capabilities_of(base.about_policy),
-            0 if scored is None else scored.about_scorer["parameters"],
-            0 if own is None else own.number,
-            self.wanted.aggregate,
+        return replace(
+            source_of(trace, scored or base, aggregate=self.wanted.aggregate),
+            scorer=None if scored is None else scored.scorer,
+            search=0 if own is None else own.number,
         )
 
     def _replay(

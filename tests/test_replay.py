@@ -16,7 +16,7 @@ import pytest
 import reason.resolve
 from reason.budget import Budget
 from reason.cli import main
-from reason.evals.replay import NeverPaid, Source, capabilities_of, replay
+from reason.evals.replay import NeverPaid, replay, source_of
 from reason.evals.run import evaluate
 from reason.policies.fake import FakePolicy, FakeScorer, fake_problems
 from reason.run import solve
@@ -38,10 +38,7 @@ def told(outcome: Outcome) -> str:
 def again(file: pathlib.Path, search: Strategy, *, budget: Budget | None = None, like: int = 0) -> list[Outcome]:
     """The search replayed on the store's problems, with the policy and scorer of its search number `like`."""
     with read(file) as trace:
-        base = trace.searches()[like]
-        source = Source(
-            trace, base.policy, base.scorer, capabilities_of(base.about_policy), FakeScorer().parameters, base.number
-        )
+        source = source_of(trace, trace.searches()[like])
         problems = [held.problem for held in trace.problems()]
         return replay(problems, source=source, search=search, sampling=Sampling(), budget=budget, seed=3)
 
@@ -121,8 +118,7 @@ def test_another_aggregation_is_what_the_bundled_scorer_would_have_given(
     scorer = reason.load_scorer("process", aggregate=aggregate)
     was = solve(problems, policy=policy, search=search, scorer=scorer, concurrency=1)
     with read(file) as trace:
-        [base] = trace.searches()
-        source = Source(trace, base.policy, base.scorer, capabilities_of(base.about_policy), 0, 1, aggregate)
+        source = source_of(trace, trace.searches()[0], aggregate=aggregate)
         now = replay(problems, source=source, search=search, sampling=Sampling())
     for one, other in zip(was, now, strict=True):
         assert [judged(item) for item in one.candidates] == [judged(item) for item in other.candidates]
