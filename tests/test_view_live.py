@@ -9,6 +9,7 @@ import pathlib
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from browser import Browser, find_browser
@@ -19,6 +20,7 @@ from reason.policies.fake import FakePolicy, FakeScorer
 from reason.search import mcts
 from reason.trace import Store
 from reason.types import Problem
+from reason.view.data import Node, ProblemView, Row, RunView
 from reason.view.live import ADDRESS, Following, Server
 from reason.view.source import Source
 
@@ -38,9 +40,34 @@ def search(file: pathlib.Path, count: int) -> None:
         )
 
 
+class Staged(Source):
+    """A run of one problem whose stages are set by the test."""
+
+    def __init__(self, stages: list[ProblemView]) -> None:
+        self.stages, self.at = stages, 0
+
+    def close(self) -> None: ...
+
+    def state(self) -> tuple[object, ...]:
+        return (self.at,)
+
+    def outcomes(self) -> list[Any]:
+        return [self.at]
+
+    def stamp(self, outcome: Any) -> str:
+        return str(outcome)
+
+    def run(self, outcomes: list[Any] | None = None) -> RunView:
+        state = "done" if self.stages[self.at].done else "running"
+        return RunView("staged", (), (), (Row("p", "question", state=state),) if outcomes else ())
+
+    def problem(self, outcome: Any) -> ProblemView:
+        return self.stages[outcome]
+
+
 @contextlib.contextmanager
-def serving(run: pathlib.Path) -> Iterator[Server]:
-    source = Source(run)
+def serving(run: pathlib.Path | Source) -> Iterator[Server]:
+    source = run if isinstance(run, Source) else Source(run)
     server = Server(Following(source), 0)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -199,3 +226,37 @@ def test_hostile_text_is_text_there_too_and_a_server_that_went_is_told(tmp_path:
             assert browser.run("document.title") != "ran"
             assert browser.errors() == []
         browser.wait("document.querySelector('#status').className === 'lost'")
+
+
+@pytest.mark.skipif(find_browser() is None, reason="no Chromium on this machine (REASON_BROWSER names one)")
+def test_what_is_open_and_chosen_stays_while_the_tree_grows_and_when_it_is_done() -> None:
+    growing = [Node(-1, "a"), Node(-1, "b"), Node(0, "a1"), Node(0, "a2"), Node(1, "b1"), Node(2, "a11")]
+    done = [Node(-1, "b", chosen=True), Node(0, "b1", chosen=True), Node(-1, "a"), Node(2, "a2"), Node(2, "a1"),
+            Node(4, "a11", finish="stop"), Node(4, "a12")]  # fmt: skip
+    stages = [
+        ProblemView("question", growing[:3], done=False),
+        ProblemView("question", growing[:5], done=False),
+        ProblemView("question", growing, done=False),
+        ProblemView("question", done, answer="1"),
+    ]
+    source = Staged(stages)
+    lines = "[...document.querySelectorAll('#node-rows .line')].map(x => x.textContent)"
+    chosen = "document.querySelector('#nodes [aria-selected=true] .line')?.textContent"
+    with serving(source) as server, Browser() as browser:
+        browser.open(server.address)
+        browser.wait(f"{lines}.join() === 'a,a1,b'")
+        browser.run("document.querySelector('#n1').click()")
+        assert browser.run(chosen) == "a1"
+        source.at = 1
+        browser.wait(f"{lines}.join() === 'a,a1,a2,b,b1'")
+        assert browser.run(chosen) == "a1"
+        browser.run("document.querySelector('#n3 .twist').click()")
+        browser.run("document.querySelector('#n1').click()")
+        assert browser.run(f"{lines}.join()") == "a,a1,a2,b"
+        source.at = 2
+        browser.wait(f"{lines}.join() === 'a,a1,a11,a2,b'")
+        assert browser.run(chosen) == "a1"
+        source.at = 3
+        browser.wait(f"{lines}.join() === 'b,b1,a,a2,a1,a11,a12'")
+        assert browser.run(chosen) == "a1"
+        assert browser.errors() == []
