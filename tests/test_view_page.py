@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -205,6 +206,45 @@ def test_hostile_text_is_shown_as_text(browser: Browser, tmp_path: pathlib.Path,
         browser.run("document.querySelectorAll('.more').forEach(x => x.click())")
         assert browser.run("document.querySelector('#body .source').textContent") == text
     assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_any_mixture_of_hostile_texts_is_shown_as_it_came(browser: Browser, tmp_path: pathlib.Path) -> None:
+    draw = random.Random(7)
+    parts = [text[:40] for text in HOSTILE.values()] + [
+        "<",
+        ">",
+        "&",
+        "&lt;",
+        "\n",
+        "\r",
+        "\t",
+        "'",
+        '"',
+        "`",
+        "$",
+        "\\(",
+    ]
+    parts += ["\\)", "\\[", "\\]", "{", "}", "\\frac", "<svg onload=document.title='ran'>", "]]>", "--!>", "\\boxed{"]
+    texts = ["".join(draw.choices(parts, k=draw.randrange(1, 9))) for _ in range(150)]
+    nodes = [Node(-1, text, note=text) for text in texts]
+    browser.open(write(tmp_path, sample_run(["all"]), [ProblemView("all", nodes)]))
+    browser.run("document.querySelector('#node-rows .row').click()")
+    browser.run("document.querySelector('[data-tab=source]').click()")
+    shown = browser.run(
+        """(async () => { const found = [];
+        for (let at = 0; at < 150; at += 1) {
+          const body = document.querySelector('#body .source').cloneNode(true);
+          body.querySelectorAll('.unseen').forEach((mark) => {
+            mark.replaceWith(String.fromCodePoint(parseInt(mark.textContent.slice(2), 16)));
+          });
+          found.push([...body.textContent].map((char) => char.codePointAt(0)));
+          document.querySelector('#nodes').dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowDown' }));
+        }
+        return found; })()"""
+    )
+    assert shown == [[ord(char) for char in text] for text in texts]
+    assert browser.errors() == []
+    assert browser.run("document.title") != "ran"
 
 
 def test_what_cannot_be_seen_is_shown_by_its_number(browser: Browser, tmp_path: pathlib.Path) -> None:
