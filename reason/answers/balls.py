@@ -92,7 +92,9 @@ def _value(node: Node, point: int | None) -> Ball:
 def _series(node: Op, point: int | None) -> Ball:
     """A short sum or product over whole numbers, term by term."""
     ends = [evaluate.exact(end).rational for end in node.args[1:]]
-    if len(ends) != 2 or ends[0] is None or ends[1] is None or ends[0].denominator != 1 or ends[1] - ends[0] > 50:
+    if len(ends) != 2 or ends[0] is None or ends[1] is None or ends[0].denominator != 1:
+        raise ValueError("an open series")
+    if ends[1] - ends[0] >= series.longest(node.args[0]):
         raise ValueError("a long series")
     body = series.with_functions(node.args[0], node.name)
     values = [

@@ -13,7 +13,8 @@ from reason.answers import algebra, evaluate, parse
 from reason.answers.algebra import Ratio, Unreadable
 from reason.answers.nodes import Node, Num, Op, Sym
 
-LONGEST = 200
+LONGEST = (200, 14, 3)
+"""Most terms that are written out, by how many series stand inside each other in the body."""
 _INDEX = re.compile(r"\\?[A-Za-z]+|\d+|.")
 _SAMPLES = (4, 7)
 
@@ -31,7 +32,7 @@ def exact(node: Op) -> Ratio:
     if first is not None and last is not None:
         if first.denominator != 1 or last.denominator != 1:
             raise Unreadable("a range between fractions")
-        if last - first < LONGEST:
+        if last - first < longest(body):
             return _written_out(node.kind, indexed, node.name, int(first), int(last))
     shifted = Op("add", (Sym(f"·{_depth(body)}"), low))
     inside = evaluate.exact(replaced(indexed, node.name, shifted))
@@ -45,6 +46,12 @@ def _written_out(kind: str, body: Node, name: str, first: int, last: int) -> Rat
         value = evaluate.exact(replaced(body, name, Num(Fraction(index))))
         total = algebra.multiply(total, value) if kind == "prod" else algebra.add(total, value)
     return total
+
+
+def longest(body: Node) -> int:
+    """Most terms of a series over this body that are written out."""
+    depth = _depth(body)
+    return LONGEST[depth] if depth < len(LONGEST) else 1
 
 
 def _depth(node: Node) -> int:
