@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reason.evals.subsets import Curve, Samples, curves
+from reason.evals.subsets import Curve, Samples, curves, when_all_are
 from reason.types import UsageError
 
 RESAMPLES = 10_000
@@ -33,7 +33,7 @@ class Difference(NamedTuple):
 def bootstrap_ci(
     values: Sequence[float], *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean over problems (Efron 1979).
+    """Percentile bootstrap interval of the mean over problems (Efron 1979); the exact binomial one if all are 0, or 1.
 
     Args:
         values: One number per problem; NaN (unscored) is left out.
@@ -47,7 +47,10 @@ def bootstrap_ci(
     scored = _scored(values)
     if not len(scored):
         return math.nan, math.nan
-    return _interval(_resampled_means(scored, resamples, seed), level)
+    found = _interval(_resampled_means(scored, resamples, seed), level)
+    if scored[0] in (0.0, 1.0) and (scored == scored[0]).all():
+        return when_all_are(float(scored[0]), len(scored), level)
+    return found
 
 
 def paired_bootstrap(

@@ -307,6 +307,18 @@ def _curve(values: Floats, seed: int, resamples: int, error: Floats) -> Curve:
     n = len(values)
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
     low, high = np.quantile(drawn @ values / n, [0.025, 0.975], axis=0)
+    for end in (0.0, 1.0):
+        alike = (values == end).all(axis=0)
+        low[alike], high[alike] = when_all_are(end, n)
     k = tuple(range(1, values.shape[1] + 1))
     mean, low, high, errors = (tuple(map(float, side)) for side in (values.mean(axis=0), low, high, error))
     return Curve(k, mean, low, high, not any(errors), errors)
+
+
+def when_all_are(end: float, n: int, level: float = 0.95) -> tuple[float, float]:
+    """The exact binomial interval of a share that was 0, or 1, of n: there resampling has nothing to vary.
+
+    Clopper and Pearson (1934); for 0 of n the "rule of three" says about 3 / n.
+    """
+    reach = 1.0 - ((1.0 - level) / 2) ** (1.0 / n)
+    return (0.0, reach) if end == 0 else (1.0 - reach, 1.0)

@@ -8,6 +8,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from reason.evals.metrics import auc, auc_within, bootstrap_ci, mcnemar, paired_bootstrap, paired_p, pass_at_k
 from reason.evals.subsets import (
@@ -129,6 +130,18 @@ def test_bootstrap_matches_the_normal_interval_and_skips_unscored() -> None:
     assert high == pytest.approx(np.mean(values) + half, abs=0.02)
     assert bootstrap_ci(values, seed=3) == bootstrap_ci(values, seed=3)
     assert all(map(math.isnan, bootstrap_ci([math.nan])))
+
+
+@pytest.mark.parametrize("n", [1, 5, 50])
+def test_all_right_and_all_wrong_have_the_exact_binomial_interval(n: int) -> None:
+    for end in (0, 1):
+        exact = stats.binomtest(end * n, n).proportion_ci(0.95, method="exact")
+        assert bootstrap_ci([float(end)] * n) == pytest.approx((exact.low, exact.high))
+        curve = curves([Samples(("1", "2"), (bool(end), bool(end)))] * n)["pass"]
+        assert (curve.low[0], curve.high[0]) == pytest.approx((exact.low, exact.high))
+    wider = stats.binomtest(0, n).proportion_ci(0.99, method="exact")
+    assert bootstrap_ci([0.0] * n, level=0.99) == pytest.approx((wider.low, wider.high))
+    assert bootstrap_ci([0.5] * n) == (0.5, 0.5)
 
 
 def test_paired_bootstrap_is_tighter_than_unpaired_and_signed() -> None:
