@@ -1,11 +1,11 @@
 """Every benchmark whose data lies on this machine, end to end with one model: no crash, and the rates.
 
-    python -m benchmarks.tasks --data DIR [--limit 50] [--strategy self_consistency] [--n 4] [--out FILE.md]
+    python -m benchmarks.tasks --data DIR [--limit 50] [--strategy cot] [--n 1] [--out FILE.md]
 
-For each task and split with a file under DIR (`reason.evals.tasks`): the share of all rows whose own gold answer is
-graded correct, then `reason eval` on a seeded subset of `--limit` rows. `reason score` measures the scorer on as many
-of each split of ProcessBench, and GSM8K's recorded solutions (example_model_solutions.jsonl) are graded anew. Prints
-Markdown, progress on standard error.
+For each task and split (but train) with a file under DIR (`reason.evals.tasks`): the share of all rows whose own gold
+answer is graded correct, then `reason eval` on a seeded subset of `--limit` rows. `reason score` measures the scorer on
+as many of each split of ProcessBench, and GSM8K's recorded solutions (example_model_solutions.jsonl) are graded anew.
+Prints Markdown, progress on standard error.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from reason.types import Problem, UsageError
 
 WRITTEN = {"boxed": r"\boxed{%s}", "hashes": "#### %s", "line": "Answer: %s"}
 GENERATED = ("word_problems", "countdown")
+LEFT_OUT = ("train", "all", *VIEWS)
 SAMPLES = "gsm8k/example_model_solutions.jsonl"
 HEAD = ("task", "split", "rows", "gold graded right", "tried", "accuracy (95 %)", "no answer", "truncated", "unscored")
 
@@ -37,7 +38,7 @@ def local(data: Path) -> Iterator[tuple[Task, str, list[Problem]]]:
     for name in TASKS:
         task = load(name)
         for split in task.splits:
-            if name == "math" and split in VIEWS:
+            if split in LEFT_OUT:
                 continue
             try:
                 yield task, split, task.load(data=None if name in GENERATED else str(data), split=split)
@@ -127,9 +128,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=50, help="rows tried of each")
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--scorer", default="process")
-    parser.add_argument("--strategy", default="self_consistency")
-    parser.add_argument("--n", type=int, default=4)
-    parser.add_argument("--max-tokens", type=int, default=256)
+    parser.add_argument("--strategy", default="cot")
+    parser.add_argument("--n", type=int, default=1)
+    parser.add_argument("--max-tokens", type=int, default=128)
     parser.add_argument("--out", type=Path, help="Markdown file; default: standard output")
     return parser.parse_args()
 

@@ -16,11 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reason.answers import Grade
+from reason.cli import main
 from reason.evals import tasks
 from reason.evals.stored import families_of
 from reason.evals.tasks import game24
 from reason.evals.tasks.countdown import LARGEST, SMALLEST, Countdown, generate
 from reason.evals.tasks.task import boxed_answer, number_text
+from reason.policies.fake import FakePolicy
 from reason.scorers.game24 import Game24, Puzzle, parse_expression, reachable, right
 from reason.types import MissingExtraError, Problem, UsageError
 
@@ -420,6 +422,16 @@ class TestOwnFiles:
                 tasks.load(str(twice)).load(**arguments)
         with pytest.raises(UsageError, match="cannot be read"):
             tasks.load(str(tmp_path / "none.jsonl")).load()
+
+    def test_reason_eval_takes_the_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr("reason.resolve.find_policy", lambda name: FakePolicy(accuracy=1.0))
+        rows = [{"question": f"{n} + 1", "answer": n + 1, "family": n % 2} for n in range(6)]
+        file = write(tmp_path / "mine.jsonl", rows)
+        assert main(["eval", str(file), "--strategy", "self_consistency", "--n", "3", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert (told["task"], told["problems"], told["unscored"]) == ("mine", 6, 0)
 
 
 class TestReasoningGym:
