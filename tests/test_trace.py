@@ -200,22 +200,52 @@ def test_an_early_stop_does_not_take_what_another_search_sampled_beyond_it(file:
     assert len(paid.steps) == 36
 
 
-def test_seconds_go_on_where_they_stood(file: FilePath) -> None:
-    class Slow(LoggingStream):
-        def __init__(self, paid: Paid) -> None:
-            super().__init__(paid, latency=0.02)
+def two_rounds(problem: Problem) -> SearchRun:
+    first = yield from extend([Path(problem)] * 3)
+    second = yield from extend([Path(problem)] * 2)
+    paths = (*first, *second)
+    return Outcome(problem, None, first[0], candidates=tuple(reason.Candidate(path, None) for path in paths))
 
-    budget, search, paid = Budget(seconds=0.15), reason.self_consistency(60), Paid()
-    first = run(search, paid, file, policy=Slow(paid), budget=budget, problems=PROBLEMS[:1])
-    landed = len(paid.steps)
-    assert first[0].stopped == "budget"
-    assert 1 <= landed < 60
-    again = run(search, paid, file, policy=Slow(paid), budget=budget, problems=PROBLEMS[:1])
-    assert len(paid.steps) <= landed + 1  # at most what no step had landed after
-    assert [item.path for item in again[0].candidates][:landed] == [item.path for item in first[0].candidates][:landed]
-    assert again[0].cost.seconds >= 0.1
-    whole = run(search, paid, file, policy=LoggingStream(paid), problems=PROBLEMS[:1])
-    assert shown(whole) == shown(run(search, Paid(), policy=LoggingStream(Paid()), problems=PROBLEMS[:1]))
+
+def later(file: FilePath, change: str = "") -> None:
+    """Let what is in the store have landed 2,000 seconds later."""
+    connection = sqlite3.connect(file)
+    connection.execute("UPDATE used SET elapsed = elapsed + 2000")
+    if change:
+        connection.execute(change)
+    connection.commit()
+    connection.close()
+
+
+def test_seconds_go_on_where_they_stood(file: FilePath) -> None:
+    budget, paid, policy = Budget(seconds=1000), Paid(), LoggingStream(Paid())
+    paid.limit = 3
+    options: dict[str, Any] = {"policy": LoggingStream(paid), "budget": budget, "problems": PROBLEMS[:1]}
+    with pytest.raises(Ends):
+        run(two_rounds, paid, file, **options)
+    later(file)
+    [outcome] = run(two_rounds, paid, file, **options)
+    assert (len(paid.steps), outcome.stopped) == (3, "budget")
+    assert [item.path.finish for item in outcome.candidates][3:] == [Finish.BUDGET] * 2
+    assert outcome.cost.seconds > 2000
+    paid.limit = None
+    whole = run(two_rounds, paid, file, **(options | {"budget": Budget()}))
+    assert shown(whole) == shown(run(two_rounds, Paid(), policy=policy, problems=PROBLEMS[:1]))
+    assert len(paid.steps) == 5
+
+
+def test_what_the_seconds_cut_stays_cut(file: FilePath) -> None:
+    paid = Paid()
+    options: dict[str, Any] = {"policy": LoggingStream(paid), "budget": Budget(seconds=1000), "problems": PROBLEMS[:1]}
+    whole = run(two_rounds, paid, file, **options)
+    later(file, "UPDATE node SET finish = 'budget' WHERE id = 3")
+    [outcome] = run(two_rounds, paid, file, **options)
+    assert [item.path.finish for item in outcome.candidates][2:] == [Finish.BUDGET] * 3
+    assert outcome.candidates[2].path.text == whole[0].candidates[2].path.text
+    assert len(paid.steps) == 5
+    again = run(two_rounds, paid, file, **(options | {"budget": Budget()}))
+    assert shown(again) == shown(whole)
+    assert len(paid.steps) == 6
 
 
 def test_failed_steps_and_scores_are_tried_again(file: FilePath) -> None:
