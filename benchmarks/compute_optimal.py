@@ -155,7 +155,7 @@ def draw(found: Mapping[str, Rows], problems: Sequence[Problem], file: Path) -> 
     low, high = ([scale * v for v in bound] for bound in (curve.low, curve.high))
     axes.fill_between(spent, low, high, color="#777777", alpha=0.15, linewidth=0)
     for prefix, colour, marker, place in (
-        ("beam", "#1f77b4", "s", (-12, 5)),
+        ("beam", "#1f77b4", "s", (-5, 5)),
         ("compute-optimal", "#d62728", "o", (6, -12)),
     ):
         points = sorted(point(rows, problems) for label, rows in found.items() if label.startswith(prefix))
@@ -167,7 +167,9 @@ def draw(found: Mapping[str, Rows], problems: Sequence[Problem], file: Path) -> 
         for label, rows in found.items():
             if label.startswith(prefix):
                 at, height, *_ = point(rows, problems)
-                axes.annotate(label.rpartition(" ")[2], (at, height), place, textcoords="offset points", color=colour)
+                side = "right" if place[0] < 0 else "left"
+                name = label.rpartition(" ")[2]
+                axes.annotate(name, (at, height), place, textcoords="offset points", color=colour, ha=side)
     axes.set_xscale("log", base=2)
     ticks = [50, 100, 200, 400, 800]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
