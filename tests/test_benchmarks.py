@@ -453,7 +453,7 @@ class TestReasoningGym:
         assert [(p.id, p.question, p.answer) for p in problems][1] == ("reasoning_gym/legs/5/1", "legs 6?", "4")
         assert all(task.grade(problem, rf"\boxed{{{problem.answer}}}").correct for problem in problems)
         assert len(task.load()) == 500
-        with pytest.raises(UsageError, match="no data set 'arms'"):
+        with pytest.raises(UsageError, match="cannot make the data set 'arms'"):
             tasks.load("reasoning_gym/arms").load()
         for arguments in ({"data": "x"}, {"split": "train"}, {"limit": 0}):
             with pytest.raises(UsageError):

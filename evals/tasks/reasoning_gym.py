@@ -57,12 +57,12 @@ class ReasoningGym:
         try:
             import reasoning_gym
         except ImportError as error:
-            raise MissingExtraError(f"{self.name} needs the library: pip install reasoning-gym") from error
+            raise MissingExtraError(f"{self.name} needs the library ({error}): pip install reasoning-gym") from error
         try:
             made = reasoning_gym.create_dataset(self.dataset, size=size, seed=seed)
-        except ValueError as error:
+        except (AssertionError, TypeError, ValueError) as error:  # what the library raises for a name or its settings
             raise UsageError(
-                f"reasoning-gym has no data set {self.dataset!r:.60} ({str(error)[:80]}): see its list of data sets"
+                f"reasoning-gym cannot make the data set {self.dataset!r:.60} ({str(error)[:80]}): see its list of them"
             ) from error
         return iter([made[index] for index in range(size)])
 
