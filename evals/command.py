@@ -20,6 +20,7 @@ from reason.evals.results import STORE, Results, make_folder, place_of, shared
 from reason.evals.run import evaluate, fingerprint
 from reason.evals.tasks import Task
 from reason.evals.within import check_total, evaluate_within
+from reason.identity import policy_identity, scorer_identity
 from reason.resolve import Setup
 from reason.search.compute_optimal import load_table, table_file
 from reason.show import json_line, plain
@@ -110,11 +111,26 @@ class EvalCommand:
         """The results folder and the trace store; the store first, since it keeps other runs out."""
         if self.out is None:
             return None, None
+        if self.trace:
+            self._check_identities()
         config = self.config()
         place = place_of(self.out, config, resume=self.resume)
         make_folder(self.out)
         store = stack.enter_context(Store(self.out / STORE, config=shared(config))) if self.trace else None
         return Results(place, config), store
+
+    def _check_identities(self) -> None:
+        """Refuse to trace what cannot be told from others.
+
+        Raises:
+            UsageError: Saying what would tell it apart.
+        """
+        try:
+            policy_identity(self.setup.policy)
+            if self.setup.judge is not None:
+                scorer_identity(self.setup.judge)
+        except UsageError as error:
+            raise UsageError(f"{error}; or leave the trace out with --no-trace") from error
 
     def _run(self, results: Results | None, store: Store | None, as_json: bool) -> int:
         console = Console(stderr=as_json)

@@ -141,6 +141,23 @@ def test_no_trace(tmp_path: pathlib.Path) -> None:
     assert summary(tmp_path / "with") == summary(tmp_path / "without")
 
 
+def test_a_scorer_that_cannot_be_told_from_others_needs_a_name_or_no_trace(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Nameless:
+        def __init__(self) -> None:
+            self.judge = FakeScorer().judge
+
+    monkeypatch.setattr(reason.resolve, "find_policy", lambda name: FakePolicy())
+    monkeypatch.setattr("reason.scorers.load_scorer", lambda name, **_: Nameless())
+    assert run(tmp_path / "r", "--n", "2", "--strategy", "best_of_n") == 2
+    err = capsys.readouterr().err
+    assert "Nameless cannot be told from other scorers" in err
+    assert "--no-trace" in err
+    assert not (tmp_path / "r").exists()
+    assert run(tmp_path / "r", "--n", "2", "--strategy", "best_of_n", "--no-trace") == 0
+
+
 def test_resume_begins_where_there_is_nothing(
     made: tuple[list[FakePolicy], list[FakeScorer]], tmp_path: pathlib.Path
 ) -> None:
