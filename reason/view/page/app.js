@@ -1,7 +1,7 @@
 // Where data comes from (the page itself, or the server it is followed on), what is chosen, and the keys.
 
 const POLL = 1000;
-const app = { index: -1, live: document.documentElement.dataset.live === "yes", stamps: [], stamp: "" };
+const app = { index: -1, wanted: -1, live: document.documentElement.dataset.live === "yes", stamps: [], stamp: "" };
 
 const parsed = (id) => JSON.parse(byId(id).textContent);
 const fetched = async (path) => {
@@ -38,8 +38,10 @@ function showRun(run) {
 }
 
 async function openProblem(index, focus) {
-  const keep = app.index === index;
+  app.wanted = index;
   const data = await app.problem(index);
+  if (app.wanted !== index) return;  // another one was chosen meanwhile
+  const keep = app.index === index;
   if (!keep) {
     app.index = table.chosen = index;
     detail.tab = "step";
@@ -48,7 +50,7 @@ async function openProblem(index, focus) {
   }
   detail.tokens = null;
   app.shown = app.stamps[index];
-  document.body.classList.add("one");
+  if (focus || !keep) document.body.classList.add("one");
   byId("problem").hidden = false;
   byId("hint").hidden = true;
   setTree(data, keep);
@@ -77,7 +79,8 @@ async function follow() {
     const run = await app.run();
     if (run) {
       showRun(run);
-      if (app.index >= 0 && app.stamps[app.index] !== app.shown) await openProblem(app.index, false);
+      const behind = app.index >= 0 && app.stamps[app.index] !== app.shown;
+      if (behind && app.wanted === app.index) await openProblem(app.index, false);
     }
     byId("status").textContent = "live";
     byId("status").className = "live";

@@ -1,6 +1,6 @@
 // What is known of the problem and of the chosen node.
 
-const detail = { tab: "step", tokens: null };
+const detail = { tab: "step", tokens: null, told: "", about: "" };
 const LONG = 20000;
 
 function definition(list, name, value) {
@@ -31,6 +31,12 @@ function whole(text, math, name = "text") {
 
 function showProblem(row, index) {
   const data = tree.data;
+  byId("node-count").textContent = plural(data.parent.length, "node");
+  byId("to-chosen").disabled = chosenEnd() < 0;
+  const about = JSON.stringify([index, row, data.question, data.answer, data.gold, data.votes, data.facts,
+    data.failures, data.prompt, data.done, data.parent.length > 0]);
+  if (about === detail.about) return;  // what is being read, or selected in it, stays
+  detail.about = about;
   put(clear("problem-id"), `${index + 1} · ${row[ID]}`);
   clear("question").append(whole(data.question, data.math));
   const result = clear("result");
@@ -56,8 +62,6 @@ function showProblem(row, index) {
   put(clear("prompt"), data.prompt || "");
   byId("empty").hidden = data.parent.length > 0;
   byId("empty").textContent = data.done ? "Nothing was kept of this search." : "Nothing yet.";
-  byId("node-count").textContent = plural(data.parent.length, "node");
-  byId("to-chosen").disabled = chosenEnd() < 0;
 }
 
 const clear = (id) => { const element = byId(id); element.replaceChildren(); return element; };
@@ -97,6 +101,9 @@ function showDetail() {
   const end = ending(node);
   if (end) pairs.push(["ended", end]);
   if (data.notes[node]) pairs.push(["note", data.notes[node]]);
+  const told = JSON.stringify([app.index, detail.tab, pairs, lineage(detail.tab === "path" ? node : -1), data.text[node]]);
+  if (told === detail.told) return;
+  detail.told = told;
   facts(byId("numbers"), pairs);
   for (const button of byId("tabs").children) {
     button.setAttribute("aria-selected", button.dataset.tab === detail.tab ? "true" : "false");
@@ -109,13 +116,21 @@ function showDetail() {
   else showTokens(body, node);
 }
 
+// The steps to a node: score and text of each.
+function lineage(node) {
+  const { parent, kind, value, text, math } = tree.data;
+  const steps = [];
+  for (let at = node; at >= 0; at = parent[at]) {
+    if (kind[at] !== ANSWERS) steps.push([value[at], sourceOf(text[at], math), at]);
+  }
+  return steps.reverse();
+}
+
 function pathTo(node) {
   const list = make("ol", "path");
-  const nodes = [];
-  for (let at = node; at >= 0; at = tree.data.parent[at]) if (tree.data.kind[at] !== ANSWERS) nodes.push(at);
-  for (const at of nodes.reverse()) {
+  for (const [value, , at] of lineage(node)) {
     const item = make("li");
-    item.append(score(tree.data.value[at]), whole(tree.data.text[at], tree.data.math));
+    item.append(score(value), whole(tree.data.text[at], tree.data.math));
     list.append(item);
   }
   return list;

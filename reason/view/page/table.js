@@ -175,9 +175,9 @@ function startTable() {
     event.preventDefault();
   });
   byId("problem-rows").addEventListener("click", (event) => {
-    const row = event.target.closest(".row");
-    if (!row || String(document.getSelection())) return;
-    table.list.go(Number(row.dataset.index));
-    openProblem(table.order[table.list.at], true);
+    const place = table.list.clicked(event);
+    if (place < 0) return;
+    table.list.go(place);
+    openProblem(table.order[place], true);
   });
 }

@@ -233,9 +233,9 @@ function startTree() {
     if (treeKey(event)) event.preventDefault();
   });
   byId("node-rows").addEventListener("click", (event) => {
-    const row = event.target.closest(".row");
-    if (!row || String(document.getSelection())) return;
-    const node = tree.rows[Number(row.dataset.index)];
+    const place = tree.list.clicked(event);
+    if (place < 0) return;
+    const node = tree.rows[place];
     if (event.target.closest(".twist") || node === tree.at) toggle(node);
     reveal(node);
   });
