@@ -1,12 +1,18 @@
 """The grader against Math-Verify on a file of (gold, pred, expected) cases: accuracy, false positives, throughput.
 
     python -m benchmarks.grader CASES.jsonl [--repeat 3]
+    python -m benchmarks.grader --golds DIR
+    python -m benchmarks.grader --hostile
 
 Math-Verify is called twice: as most callers do (`verify(parse(gold), parse(pred))`), and with both extracted sides
 boxed; its own timeouts stay at their defaults. Cases with a `tag` or `tags` field follow options that graders may not
 share and are left out of the accuracy. Both import sympy and start what they need before the clock runs; ours includes
 extraction and the symbolic tier's time, and starts every repeat with empty caches. Of the repeats, each case counts
 with its fastest time. Prints tables and, last, one JSON line.
+
+`--golds` grades every gold answer of the data sets below DIR against itself in a box, and in another dress, without the
+symbolic tier. `--hostile` takes the inputs of `tests/hostile_answers.py` and prints the slowest ones and the workers'
+peak memory.
 """
 
 from __future__ import annotations
@@ -14,6 +20,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import resource
+import runpy
 import statistics
 import sys
 import time
@@ -24,7 +32,8 @@ from typing import Any
 
 from reason.answers import Rules, Verdict, equal, extract
 from reason.answers.forms import forget
-from reason.answers.symbolic import default_pool
+from reason.answers.symbolic import Pool, default_pool
+from reason.evals import tasks
 
 Case = dict[str, Any]
 
@@ -95,19 +104,89 @@ def tiers(cases: Sequence[Case], milliseconds: Sequence[float]) -> dict[str, dic
     return found
 
 
+SETS = {
+    "math500": "math500",
+    "math": "math",
+    "gsm8k": "gsm8k",
+    "svamp": "svamp",
+    "mawps": "mawps",
+    "minerva": "minerva_math",
+    "olympiadbench": "olympiadbench",
+}
+"""Task -> folder of its data."""
+
+
+def golds(data: Path) -> None:
+    """Gold answers against themselves, and their written-out forms against them."""
+    print(f"{'data set':15} {'golds':>6} {'self-match':>11} {'gold_error':>11} {'median ms':>10}")
+    for name, folder in SETS.items():
+        task = tasks.load(name)
+        problems = task.load(data=str(data / folder))
+        verdicts = [task.grade(problem, rf"So it is \boxed{{{problem.answer}}}.") for problem in problems]
+        scored = [verdict for verdict in verdicts if verdict.scored]
+        dressed = [
+            equal(problem.answer, rf"\displaystyle {{{problem.answer}}} .", symbolic=False) for problem in problems
+        ]
+        print(
+            f"{name:15} {len(problems):>6} {sum(verdict.correct for verdict in scored) / len(scored):>11.1%} "
+            f"{len(verdicts) - len(scored):>11} {statistics.median(one.milliseconds for one in dressed):>10.3f}"
+        )
+
+
+def hostile() -> None:
+    """Time of every hostile input, and memory."""
+    file = Path(__file__).parents[1] / "tests" / "hostile_answers.py"
+    kinds: dict[str, list[str]] = runpy.run_path(str(file))["HOSTILE"]
+    pool = Pool()
+    started = time.perf_counter()
+    pool.start()
+    print(f"start of the pool: {time.perf_counter() - started:.2f} s")
+    print(f"{'kind':22} {'inputs':>7} {'comparisons':>12} {'slowest s':>10} {'verdicts':>9}")
+    for kind, texts in kinds.items():
+        seconds, verdicts = [], Counter[str]()
+        for text in texts:
+            for gold, pred in (
+                ("5", text),
+                (r"\{1, x+\sin x\}", text),
+                (text, text + "+1"),
+                ("5", rf"\boxed{{{text}}}"),
+            ):
+                started = time.perf_counter()
+                verdicts[equal(gold, extract(pred).answer or pred, pool=pool).verdict] += 1
+                seconds.append(time.perf_counter() - started)
+        shown = ", ".join(f"{name} {count}" for name, count in verdicts.most_common())
+        print(f"{kind:22} {len(texts):>7} {len(seconds):>12} {max(seconds):>10.2f}  {shown}")
+    healthy = pool.check("x^2-1", "(x-1)(x+1)").grade
+    pool.close()
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"the pool afterwards: {healthy}; peak resident memory of its processes: {peak:.0f} MiB")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="The grader against Math-Verify.")
-    parser.add_argument("cases", type=Path, help="JSON lines: gold, pred, expected")
+    parser.add_argument("cases", type=Path, nargs="?", help="JSON lines: gold, pred, expected")
+    parser.add_argument("--golds", type=Path, metavar="DIR", help="data sets, one folder each")
+    parser.add_argument("--hostile", action="store_true", help="time the hostile inputs of the tests")
     parser.add_argument("--repeat", type=int, default=3, help="runs over the file; the fastest time of a case counts")
     options = parser.parse_args()
-    if not options.cases.is_file():
-        sys.exit(f"error: {options.cases} is not a file: pass JSON lines with gold, pred and expected")
     logging.disable(logging.CRITICAL)
-    cases = [json.loads(line) for line in options.cases.read_text(encoding="utf-8").splitlines()]
+    if options.hostile:
+        hostile()
+    elif options.golds is not None:
+        golds(options.golds)
+    elif options.cases is not None and options.cases.is_file():
+        against_math_verify(options.cases, options.repeat)
+    else:
+        sys.exit(f"error: {options.cases} is not a file: pass JSON lines with gold, pred and expected")
+
+
+def against_math_verify(file: Path, repeat: int) -> None:
+    """Accuracy, false positives and throughput of the three."""
+    cases = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     default_pool().start()
     graders = {"reason": ours, "math-verify": math_verify_plain, "math-verify, boxed": math_verify_boxed}
-    results = {name: measure(grade, cases, options.repeat) for name, grade in graders.items()}
+    results = {name: measure(grade, cases, repeat) for name, grade in graders.items()}
     print(f"{'grader':20} {'untagged right':>15} {'false positives':>16} {'median ms':>10} {'cases/s':>9}")
     for name, row in results.items():
         print(
