@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from reason.budget import Budget, Meter, estimate_tokens
-from reason.calls import Caller, ContractError, Enough, Landed, Scored
+from reason.calls import Caller, Enough, Landed, Scored
 from reason.checks import check_run
+from reason.contract import ContractError
 from reason.drive import Driver
 from reason.run import blocking
 from reason.scorers.aggregation import aggregated_anew

@@ -22,8 +22,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from reason.contract import ContractError, checked, describe, no_error, step_error
 from reason.types import (
-    BackendError,
     Failure,
     Finish,
     MissingExtraError,
@@ -47,10 +47,6 @@ Landed = Callable[[Sequence[tuple[int, Step]]], None]
 """Called with steps and their places among the paths as soon as they are there; failed and unfinished ones left out."""
 Scored = Callable[[Sequence[Score]], None]
 """Called with all scores of a request as soon as they are there."""
-
-
-class ContractError(BackendError):
-    """A policy or scorer broke its protocol: trying again would not help, so the run ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +136,20 @@ class Caller:
     async def _whole(
         self, paths: Sequence[Path], sampling: Sampling, failures: list[Failure], landed: Landed | None = None
     ) -> list[Step]:
-        async def call(some: Sequence[Path]) -> list[Step]:
-            return checked(await self._policy.extend(some, sampling), some, self._policy, "extend")
-
-        steps, lost = await self._persist(call, paths, step_error, landed)
+        steps, lost = await self._persist(self._plain(sampling), paths, step_error, landed)
         for index, why in lost.items():
             failures.append(Failure("extend", why.message, why.attempts))
             if steps[index] is None:
                 steps[index] = Step("", finish=Finish.ERROR, error=why.message)
         return [step for step in steps if step is not None]
+
+    def _plain(self, sampling: Sampling) -> Callable[[Sequence[Path]], Awaitable[list[Step]]]:
+        """The policy's `extend` with its results checked."""
+
+        async def call(some: Sequence[Path]) -> list[Step]:
+            return checked(await self._policy.extend(some, sampling), some, self._policy, "extend")
+
+        return call
 
     async def _landing(
         self,
@@ -207,34 +208,43 @@ class Caller:
         """Steps as they land, from the policy's own `stream`."""
         stream: Any = self._policy.stream  # type: ignore[attr-defined]
         keeping = "unfinished" in inspect.signature(stream).parameters
-        waiting, message, patient = list(range(len(paths))), "", True
+        waiting, raised, patient, lost = list(range(len(paths))), "", True, dict[int, str]()
         for attempt in range(self._retries + 1):
             if attempt:
                 await self._pause(attempt, patient)
-            missing, message, unfinished = set(waiting), "", dict[int, Step]()
+            missing, raised, lost, unfinished = set(waiting), "", dict[int, str](), dict[int, Step]()
             more = {"unfinished": unfinished} if keeping else {}
             try:
                 async with aclosing(stream([paths[index] for index in waiting], sampling, **more)) as landed:
                     async for position, step in landed:
-                        if step.finish is Finish.ERROR:
-                            message = step.error or "no reason given"
+                        message = step_error(step)
+                        if message is not None:
+                            lost[waiting[position]] = message
                         else:
                             missing.discard(waiting[position])
                             yield waiting[position], step
             except (UsageError, MissingExtraError):
                 raise
             except Exception as error:
-                message, patient = describe(error), not isinstance(error, LOCAL_ERRORS)
+                raised, patient = describe(error), not isinstance(error, LOCAL_ERRORS)
             finally:
                 salvaged.update((waiting[position], step) for position, step in unfinished.items())
             if not missing:
                 return
-            if not message:
+            if not raised and missing - lost.keys():
                 name = type(self._policy).__name__
                 raise ContractError(f"{name}.stream ended without a step for {len(missing)} of {len(waiting)} paths")
             waiting = sorted(missing)
+        singly = bool(raised) and self._retries > 0 and len(waiting) > 1
         for index in waiting:
-            failures.append(Failure("extend", message, self._retries + 1))
+            found, message = list[Step](), lost.get(index)
+            if singly:
+                found, message = await self._once(self._plain(sampling), paths[index], step_error)
+            if found and message is None:
+                yield index, found[0]
+                continue
+            message = message or raised
+            failures.append(Failure("extend", message, self._retries + 1 + singly))
             yield index, Step("", finish=Finish.ERROR, error=message)
 
     def _settle(self, hops: int = 2) -> None:
@@ -362,34 +372,3 @@ class Caller:
     async def _pause(self, attempt: int, patient: bool) -> None:
         wait = BACKOFF_SECONDS * 2 ** (attempt - 1) * (0.5 + self._draw.random())
         await asyncio.sleep(wait if patient else 0)
-
-
-def step_error(step: Step) -> str | None:
-    """What failed, for a step that did."""
-    return None if step.finish is not Finish.ERROR else step.error or "no reason given"
-
-
-def no_error(_: Score) -> str | None:
-    """A score is taken as it is: an unscorable path stays so when asked again."""
-    return None
-
-
-def describe(error: BaseException) -> str:
-    """The exception in one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def checked(results: object, items: Sequence[object], backend: object, verb: str) -> list[Any]:
-    """The results, if they are a list with one for each path.
-
-    Raises:
-        ContractError: Otherwise, naming the class and the lengths.
-    """
-    if isinstance(results, list) and len(results) == len(items):
-        return results
-    got = f"a list of {len(results)}" if isinstance(results, list) else f"{type(results).__name__}"
-    raise ContractError(
-        f"{type(backend).__name__}.{verb} returned {got} for {len(items)} {'pairs' if verb == 'compare' else 'paths'}; "
-        "it must return a list with one result for each, in their order"
-    )

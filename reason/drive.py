@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from reason.budget import Budget, Budgets, Meter, Rates, estimate_tokens, path_tokens
-from reason.calls import Caller, ContractError, Enough, describe
+from reason.calls import Caller, Enough
 from reason.checks import COMPARING, check_budget, shown_scorer
+from reason.contract import ContractError, describe
 from reason.order import Order, Samplings, SearchError
 from reason.trace.errors import StoreError
 from reason.trace.recall import Calls, Recording

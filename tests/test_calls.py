@@ -191,10 +191,25 @@ def test_a_stream_is_resumed_where_it_broke() -> None:
     assert policy.calls == [5, 3, 1]
     assert texts(outcomes) == texts(solve(problems, policy=FakePolicy(), search=sample(5)))
 
-    policy = Breaking()
-    [outcome] = solve(problems, policy=policy, search=sample(7, enough=7), retries=1)
-    assert [candidate.path.finish for candidate in outcome.candidates[4:]] == [Finish.ERROR] * 3
+    [outcome] = solve(problems, policy=Breaking(), search=sample(7, enough=7), retries=0)
+    assert [candidate.path.finish for candidate in outcome.candidates[2:]] == [Finish.ERROR] * 5
     assert outcome.failures[0].message == "ConnectionError: gone"
+
+
+def test_what_a_stream_does_not_bring_is_at_last_asked_for_path_by_path() -> None:
+    class Poisoned(StreamingFakePolicy):
+        def _step(self, path: Path, sampling: Sampling) -> Step:
+            if path.seed == poison:
+                raise ConnectionError("gone")
+            return super()._step(path, sampling)
+
+    problems, policy = fake_problems(1), FakePolicy()
+    whole = solve(problems, policy=policy, search=sample(7))
+    poison = policy.seeds[1]
+    [outcome] = solve(problems, policy=Poisoned(), search=sample(7, enough=7), retries=1)
+    assert [candidate.path.finish is Finish.ERROR for candidate in outcome.candidates] == [False, True] + [False] * 5
+    assert [item.path.text for item in outcome.candidates[2:]] == [item.path.text for item in whole[0].candidates[2:]]
+    assert [(failure.message, failure.attempts) for failure in outcome.failures] == [("ConnectionError: gone", 3)]
 
 
 def test_a_stream_that_ends_early_is_named() -> None:

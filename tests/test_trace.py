@@ -463,3 +463,23 @@ def test_a_backend_that_breaks_its_protocol_is_still_an_error(file: FilePath) ->
 
     with pytest.raises(BackendError, match="one result for each"):
         run(reason.self_consistency(3), Paid(), file, policy=Short())
+
+
+@pytest.mark.parametrize("backend", [LoggingPolicy, LoggingStream])
+def test_one_path_that_breaks_every_call_costs_only_itself(backend: Any, file: FilePath) -> None:
+    bad = list[int]()
+
+    class Breaks(backend):  # type: ignore[misc]
+        def _step(self, path: Path, sampling: Sampling) -> Step:
+            bad.append(path.seed) if not bad else None
+            if path.seed == bad[0]:
+                raise ValueError("cannot")
+            step: Step = super()._step(path, sampling)
+            return step
+
+    def solve(store: FilePath | None) -> list[Outcome]:
+        return run(reason.self_consistency(6), Paid(), store, policy=Breaks(Paid()), problems=PROBLEMS[:1], retries=1)
+
+    alone = shown(solve(None))
+    assert alone[0][0].count("Candidate(") == 6 - alone[0][0].count("Failure(") == 5
+    assert shown(solve(file)) == alone

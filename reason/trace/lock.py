@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path as FilePath
 from typing import IO
 
@@ -13,6 +14,10 @@ try:
     import fcntl
 except ImportError:  # Windows has no advisory locks: SQLite's own lock is left, held only while something is written
     fcntl = None  # type: ignore[assignment]
+
+
+LOOKS = 3
+LOOK_SECONDS = 0.02
 
 
 def held(store: FilePath) -> bool:
@@ -53,7 +58,7 @@ class Lock:
                     f"{self._store} cannot be written ({error.strerror}: {self.file.name}): "
                     "pass a file in a folder that exists and can be written"
                 ) from error
-            if not self._locked(held):
+            if not self._locked_soon(held):
                 held.seek(0)
                 holder = held.read(80).strip()
                 held.close()
@@ -69,6 +74,15 @@ class Lock:
             held.write(f"{os.getpid()}\n")
             held.flush()
         return held
+
+    def _locked_soon(self, held: IO[str]) -> bool:
+        """Whether the lock was free, or had only just been looked at (`held`)."""
+        for attempt in range(LOOKS):
+            if attempt:
+                time.sleep(LOOK_SECONDS)
+            if self._locked(held):
+                return True
+        return False
 
     @staticmethod
     def _locked(held: IO[str]) -> bool:
