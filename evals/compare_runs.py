@@ -183,14 +183,14 @@ def _frontier(entries: Sequence[Entry], known: Sequence[str], k: int | None) -> 
         run = entry.runs[0]
         if k is not None or len(entry.runs) > 1 or run.selection is None:
             continue
+        try:
+            outcomes = run.over_k()
+        except UsageError:
+            continue
         for fewer in shown_k(run.n)[:-1]:
-            try:
-                values, costs = run.values(fewer), run.costs(fewer)
-            except UsageError:
-                break
-            rows.append(
-                (entry.name, fewer, [costs[problem] for problem in known], [values[problem] for problem in known])
-            )
+            costs = run.costs(fewer)
+            values = [outcomes[problem][fewer - 1] for problem in known]
+            rows.append((entry.name, fewer, [costs[problem] for problem in known], values))
     costs_all, values_all = [row[2] for row in rows], [row[3] for row in rows]
     shares = frontier_shares(costs_all, values_all)
     means = [(float(np.mean(row[2])), float(np.mean(row[3]))) for row in rows]

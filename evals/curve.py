@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from reason.answers import Verdict
-from reason.evals.subsets import ERRORS, NAMES, Samples, curves, expectations
+from reason.evals.subsets import NAMES, Samples, curves, expectations
 from reason.types import Outcome, Problem, UsageError
 
 Sampled = tuple[str | None, bool, float | None]
@@ -83,28 +83,34 @@ def curve_of(records: Sequence[Told], n: int) -> dict[str, Any]:
     return told
 
 
-def expected_at(records: Sequence[Told], n: int, k: int, selection: str) -> list[float]:
-    """Each problem's expected correctness had only k of its n samples been drawn; NaN where it cannot be graded.
+def expected_over_k(records: Sequence[Told], n: int, selection: str) -> list[list[float]]:
+    """Each problem's expected correctness had only k of its n samples been drawn, for k = 1 … n.
 
     Args:
-        records: One per problem.
+        records: One per problem; one that cannot be graded gets NaN.
         n: Samples asked for.
-        k: How many of them to select among.
         selection: "pass" (any correct), "majority", "naive" (best score) or "weighted".
 
     Raises:
-        UsageError: Not 1 <= k <= n; no such selection in this run; or as `curve_of`.
+        UsageError: No such selection in this run; or as `curve_of`.
+    """
+    rows = [record for record in records if record.scored]
+    found = expectations(samples_of(rows, n), wanted=(selection,))
+    if selection not in found:
+        able = [name for name in NAMES if name in expectations(samples_of(rows[:1], n))]
+        raise UsageError(f"the run's samples allow no {selection!r} selection: use one of {', '.join(able)}")
+    values = iter(found[selection].tolist())
+    return [next(values) if record.scored else [math.nan] * n for record in records]
+
+
+def check_k(k: int, n: int) -> None:
+    """Refuse a k that n samples say nothing about.
+
+    Raises:
+        UsageError: Not 1 <= k <= n.
     """
     if not 1 <= k <= n:
         raise UsageError(f"k is {k} and the run drew n = {n} samples: pass a k from 1 to {n}, or run again with more")
-    rows = [record for record in records if record.scored]
-    found = expectations(samples_of(rows, n))
-    if selection not in found or selection == ERRORS:
-        raise UsageError(
-            f"the run's samples allow no {selection!r} selection: use one of {', '.join(set(found) & set(NAMES))}"
-        )
-    values = iter(found[selection][:, k - 1].tolist())
-    return [next(values) if record.scored else math.nan for record in records]
 
 
 def samples_of(rows: Sequence[Told], n: int) -> list[Samples]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
-from reason.evals.curve import expected_at
+from reason.evals.curve import check_k, expected_over_k
 from reason.evals.record import Record
 from reason.evals.results import FIELDS, NEEDED, read_lines
 from reason.search import STRATEGIES
@@ -60,16 +60,29 @@ class StoredRun:
         """
         if k is None:
             return {row.problem: float(row.correct) if row.scored else math.nan for row in self.records}
+        found = self.over_k(k)
+        return {problem: values[k - 1] for problem, values in found.items()}
+
+    def over_k(self, k: int = 1) -> dict[str, list[float]]:
+        """Each problem's expected outcome had the strategy drawn only 1, 2 … n samples.
+
+        Args:
+            k: How many are asked about.
+
+        Raises:
+            UsageError: The strategy does not select among independent samples, or k > n.
+        """
         if self.selection is None:
             raise UsageError(
                 f"{self.name}: what {self.strategy or 'an unknown strategy'} would do with k samples does not follow "
                 "from this run, since it decides what to sample by what it has: leave out --k, or the run"
             )
         try:
-            found = expected_at(self.records, self.n, k, self.selection)
+            check_k(k, self.n)
+            found = expected_over_k(self.records, self.n, self.selection)
         except UsageError as error:
             raise UsageError(f"{self.name}: {error}") from error
-        return {row.problem: value for row, value in zip(self.records, found, strict=True)}
+        return {row.problem: values for row, values in zip(self.records, found, strict=True)}
 
     def costs(self, k: int | None = None, *, flops: bool = False) -> dict[str, float]:
         """Each problem's generated tokens, or FLOPs; with k, the share that k of the n samples cost on average."""

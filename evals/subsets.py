@@ -32,6 +32,7 @@ from reason.types import UsageError
 MOST_SUBSETS = 3_000
 PERMUTATIONS = 2_000
 NAMES = ("pass", "majority", "naive", "weighted")
+UNJUDGED = NAMES[:2]
 ERRORS = "weighted error"
 
 Floats = NDArray[np.float64]
@@ -110,12 +111,13 @@ def curves(problems: Sequence[Samples], *, seed: int = 0, resamples: int = 2_000
     }
 
 
-def expectations(problems: Sequence[Samples], *, seed: int = 0) -> dict[str, Floats]:
+def expectations(problems: Sequence[Samples], *, seed: int = 0, wanted: Sequence[str] = NAMES) -> dict[str, Floats]:
     """Each problem's expected correctness for k = 1 … the smallest number of samples, by name of the selection.
 
     Args:
         problems: The samples of each problem.
         seed: Draws the permutations.
+        wanted: The selections to compute; the weighted vote takes longest.
 
     Returns:
         "pass" and "majority"; where every problem has scores also "naive", "weighted" and "weighted error", the
@@ -123,17 +125,22 @@ def expectations(problems: Sequence[Samples], *, seed: int = 0) -> dict[str, Flo
     """
     most = min((len(samples.answers) for samples in problems), default=0)
     judged = all(samples.scores for samples in problems)
-    rows: dict[str, list[Floats]] = {name: [] for name in ((*NAMES, ERRORS) if judged else NAMES[:2])}
+    able = [name for name in NAMES if name in wanted and (judged or name in UNJUDGED)]
+    rows: dict[str, list[Floats]] = {name: [] for name in [*able, *([ERRORS] if "weighted" in able else [])]}
     for number, samples in enumerate(problems):
         groups = group_ids(samples.answers)
-        rows["pass"].append(expected_pass(samples.correct)[:most])
-        rows["majority"].append(expected_majority(groups, samples.correct)[:most])
-        if judged:
-            answered = [group is not None for group in groups]
-            rows["naive"].append(expected_best(samples.scores, samples.correct, answered)[:most])
-            values, errors = expected_weighted(groups, samples.correct, samples.scores, seed=seed + number)
-            rows["weighted"].append(values[:most])
-            rows[ERRORS].append(errors[:most])
+        for name in able:
+            if name == "pass":
+                rows[name].append(expected_pass(samples.correct)[:most])
+            elif name == "majority":
+                rows[name].append(expected_majority(groups, samples.correct)[:most])
+            elif name == "naive":
+                answered = [group is not None for group in groups]
+                rows[name].append(expected_best(samples.scores, samples.correct, answered)[:most])
+            else:
+                values, errors = expected_weighted(groups, samples.correct, samples.scores, seed=seed + number)
+                rows[name].append(values[:most])
+                rows[ERRORS].append(errors[:most])
     return {name: np.array(values) for name, values in rows.items()}
 
 

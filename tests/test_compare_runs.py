@@ -12,7 +12,7 @@ from kept import keep
 
 from reason.cli import main
 from reason.evals.compare_runs import compare_runs
-from reason.evals.curve import curve_of, expected_at
+from reason.evals.curve import curve_of, expected_over_k
 from reason.evals.frontier import on_frontier
 from reason.evals.metrics import mcnemar
 from reason.evals.record import Record
@@ -106,7 +106,7 @@ def test_k_compares_what_fewer_samples_would_have_given(runs: Path) -> None:
         with pytest.raises(UsageError, match="does not follow from this run"):
             compare_runs(read_runs([runs / folder]), k=1)
     with pytest.raises(UsageError, match="allow no 'naive' selection: use one of"):
-        expected_at(stored[0].records, 6, 2, "naive")
+        expected_over_k(stored[0].records, 6, "naive")
 
 
 def test_the_frontier_is_over_every_k_that_the_samples_tell(runs: Path) -> None:
