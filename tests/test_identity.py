@@ -192,3 +192,14 @@ def test_the_weights_hash_is_that_of_the_model() -> None:
 def test_a_changed_scorer_is_another(tmp_path: Any) -> None:
     one = Judge(FIRST)
     assert scorer_identity(one) != scorer_identity(Judge(FIRST, rubric=replace(one.rubric, criterion="Brevity.")))
+
+
+def test_the_bundled_models_are_known_by_their_weights_and_options() -> None:
+    policy, again = reason.load("bundled"), reason.load("bundled", max_rows=8)
+    assert policy_identity(policy) == policy_identity(again)
+    other = reason.wrap(policy.model, policy.tokenizer, prompt=replace(policy.prompt, template="Q: {question}\n"))
+    assert policy_identity(other) != policy_identity(policy)
+    scorers = [reason.load_scorer("process"), reason.load_scorer("process", aggregate="min")]
+    found = {scorer_identity(scorer) for scorer in (*scorers, reason.load_scorer("outcome"))}
+    assert len(found) == 3
+    assert scorer_identity(reason.load_scorer("process")) == scorer_identity(scorers[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -243,6 +244,36 @@ def test_a_full_disk_in_the_middle_loses_only_what_was_in_flight(tmp_path: FileP
     before = len(paid.steps)
     assert shown(run(file, paid, n=40)) == whole
     assert len(paid.steps) - before == 160 - kept
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: FilePath) -> Iterator[FilePath]:
+    """A file system of 400 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_is_full(tiny_disk: FilePath, tmp_path: FilePath) -> None:
+    file, paid = tiny_disk / "run.db", Paid()
+    for _ in range(2):
+        with pytest.raises(StoreError, match="the disk is full: make room and run again") as error:
+            run(file, paid, n=200)
+        one_line(error.value)
+    with read(file) as trace:
+        kept = trace.counts()["node"]
+    assert 0 < kept < 800
+    for source in tiny_disk.iterdir():
+        shutil.copy(source, tmp_path / source.name)
+    before = len(paid.steps)
+    assert shown(run(tmp_path / "run.db", paid, n=200)) == shown(run(None, n=200))
+    assert len(paid.steps) - before == 800 - kept
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
