@@ -8,6 +8,7 @@ import json
 import pathlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -259,4 +260,33 @@ def test_what_is_open_and_chosen_stays_while_the_tree_grows_and_when_it_is_done(
         source.at = 3
         browser.wait(f"{lines}.join() === 'b,b1,a,a2,a1,a11,a12'")
         assert browser.run(chosen) == "a1"
+        assert browser.errors() == []
+
+
+@pytest.mark.skipif(find_browser() is None, reason="no Chromium on this machine (REASON_BROWSER names one)")
+def test_an_update_disturbs_neither_reader_nor_finger() -> None:
+    stages = [ProblemView("question", [Node(-1, f"step {at}")] * (at + 1), done=False) for at in range(4)]
+    source = Staged(stages)
+    count = "document.querySelector('#node-count').textContent"
+    with serving(source) as server, Browser(390, 844) as browser:
+        browser.open(server.address)
+        browser.wait(f"{count} === '1 node'")
+        browser.run("getSelection().selectAllChildren(document.querySelector('#question'))")
+        source.at = 1
+        browser.wait(f"{count} === '2 nodes'")
+        assert browser.run("String(getSelection())") == "question"
+        browser.run("getSelection().removeAllRanges()")
+        browser.run("document.querySelector('#back').click()")
+        source.at = 2
+        browser.wait(f"{count} === '3 nodes'")
+        assert browser.run("document.body.classList.contains('one')") is False
+        box = browser.run("(({ x, y }) => [x, y])(document.querySelector('#p0').getBoundingClientRect())")
+        mouse = {"x": box[0] + 50, "y": box[1] + 20, "button": "left", "clickCount": 1}
+        browser.call("Input.dispatchMouseEvent", type="mousePressed", **mouse)
+        source.at = 3
+        time.sleep(1.5)
+        assert browser.run(count) == "3 nodes"
+        browser.call("Input.dispatchMouseEvent", type="mouseReleased", **mouse)
+        browser.wait(f"{count} === '4 nodes'")
+        browser.wait("document.body.classList.contains('one')")
         assert browser.errors() == []

@@ -1,7 +1,7 @@
 // Where data comes from (the page itself, or the server it is followed on), what is chosen, and the keys.
 
 const POLL = 1000;
-const app = { index: -1, wanted: -1, live: document.documentElement.dataset.live === "yes", stamps: [], stamp: "" };
+const app = { index: -1, wanted: -1, pressed: false, live: document.documentElement.dataset.live === "yes", stamps: [], stamp: "" };
 
 const parsed = (id) => JSON.parse(byId(id).textContent);
 const fetched = async (path) => {
@@ -40,6 +40,7 @@ function showRun(run) {
 async function openProblem(index, focus) {
   app.wanted = index;
   const data = await app.problem(index);
+  await released();
   if (app.wanted !== index) return;  // another one was chosen meanwhile
   const keep = app.index === index;
   if (!keep) {
@@ -74,9 +75,13 @@ function back() {
 
 const remember = () => history.replaceState(null, "", app.index < 0 ? "#" : `#problem-${app.index + 1}`);
 
+// Nothing is drawn anew between pressing and letting go: the click would be lost.
+const released = async () => { while (app.pressed) await new Promise((done) => { setTimeout(done, 50); }); };
+
 async function follow() {
   try {
     const run = await app.run();
+    await released();
     if (run) {
       showRun(run);
       const behind = app.index >= 0 && app.stamps[app.index] !== app.shown;
@@ -132,6 +137,10 @@ async function start() {
   startTree();
   startDetail();
   byId("back").addEventListener("click", back);
+  for (const kind of ["pointerdown", "pointerup", "pointercancel", "pointermove"]) {
+    const note = ({ buttons }) => { app.pressed = kind === "pointerdown" || (app.pressed && kind === "pointermove" && buttons > 0); };
+    addEventListener(kind, note, { capture: true, passive: true });
+  }
   addEventListener("beforeprint", forPaper);
   addEventListener("afterprint", () => clear("paper"));
   if (app.live) await follow();

@@ -100,13 +100,10 @@ class Rows {
     this.paint();
   }
 
-  // The row that was clicked, or -1; by its place where it was drawn anew between pressing and letting go.
+  // The row that was clicked, or -1.
   clicked(event) {
-    if (String(document.getSelection())) return -1;
     const row = event.target.closest(".row");
-    if (row) return Number(row.dataset.index);
-    const index = Math.floor((event.clientY - this.space.getBoundingClientRect().top) / this.height);
-    return index < this.count ? index : -1;
+    return row && !String(document.getSelection()) ? Number(row.dataset.index) : -1;
   }
 
   page() {
