@@ -22,7 +22,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path as FilePath
 
 from rich.console import Console
@@ -31,10 +31,11 @@ from rich.table import Table
 from reason.run import solve
 from reason.trace import Trace, read
 from reason.trace.nodes import FIND
-from reason.types import Capabilities, Finish, Outcome, Path, Problem, Sampling, Score, Step, Until
+from reason.types import Capabilities, Finish, Outcome, Path, Policy, Problem, Sampling, Score, Scorer, Step, Until
 from reason.work import SearchRun, extend, judge
 
 ROUNDS, WIDTH = 10, 100
+ECHOES = 25
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 11: 2.201, 15: 2.131}
 """Two-sided 95 % quantiles of Student's t by degrees of freedom."""
 
@@ -56,28 +57,63 @@ def overhead(problems: int, n: int, pairs: int, folder: FilePath) -> dict[str, o
     policy, search = reason.load("bundled"), reason.best_of_n(n)
     batch = load("word_problems").load(limit=problems)
 
-    def timed(file: FilePath | None) -> tuple[float, float]:
-        scorer = reason.load_scorer("process")
+    def timed(file: FilePath | None, by: Policy, judge: Scorer) -> tuple[float, float]:
         wall, processor = time.perf_counter(), time.process_time()
-        solve(batch, policy=policy, search=search, scorer=scorer, store=file, progress=False)
+        solve(batch, policy=by, search=search, scorer=judge, store=file, progress=False)
         return time.perf_counter() - wall, time.process_time() - processor
 
-    timed(None)
+    known = Known(policy, reason.load_scorer("process"))
+    timed(None, known, known)
     runs: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     for pair in range(pairs):
         for stored in (True, False) if pair % 2 else (False, True):
-            runs[stored].append(timed(folder / f"{pair}.db" if stored else None))
-    again, _ = timed(folder / "0.db")
-    table, found = Table("of best-of-n", "without (s)", "with (s)", "with / without", "95 % interval"), {}
+            file = folder / f"{pair}.db" if stored else None
+            runs[stored].append(timed(file, policy, reason.load_scorer("process")))
+    again, _ = timed(folder / "0.db", policy, reason.load_scorer("process"))
+    bare = [timed(None, known, known) for _ in range(ECHOES)]
+    kept = [timed(folder / f"known-{place}.db", known, known) for place in range(ECHOES)]
+    table, found = Table("of best-of-n", "without (s)", "with (s)", "with / without", "95 % interval", "writing"), {}
     for place, name in enumerate(("wall time", "processor time")):
-        bare, kept = ([took[place] for took in runs[stored]] for stored in (False, True))
-        mean, low, high = interval([one / other for one, other in zip(kept, bare, strict=True)])
-        shown = (f"{statistics.median(bare):.2f}", f"{statistics.median(kept):.2f}", f"{mean:.4f}")
-        table.add_row(name, *shown, f"{low:.4f} – {high:.4f}")
-        found[name] = [mean, low, high]
+        without, stored = ([took[place] for took in runs[which]] for which in (False, True))
+        mean, low, high = interval([one / other for one, other in zip(stored, without, strict=True)])
+        writing = min(took[place] for took in kept) - min(took[place] for took in bare)
+        shown = (f"{statistics.median(without):.2f}", f"{statistics.median(stored):.2f}", f"{mean:.4f}")
+        table.add_row(
+            name, *shown, f"{low:.4f} – {high:.4f}", f"{1e3 * writing:.0f} ms, {100 * writing / min(without):.2f} %"
+        )
+        found[name] = {"ratio": [mean, low, high], "without": without, "with": stored, "writing": writing}
     Console().print(table)
     Console().print(f"again on the finished store: {again:.2f} s, nothing is paid for")
     return {"problems": problems, "n": n, "pairs": pairs, "again": again, **found}
+
+
+class Known:
+    """A policy and scorer in one that ask others the first time, and know the answer afterwards."""
+
+    def __init__(self, policy: Policy, scorer: Scorer) -> None:
+        self._policy, self._scorer = policy, scorer
+        self.capabilities, self.identity, self.name = policy.capabilities, "known", "known"
+        self._steps: dict[tuple[str, int], Step] = {}
+        self._scores: dict[tuple[str, str], Score] = {}
+
+    async def extend(self, paths: Sequence[Path], sampling: Sampling) -> list[Step]:
+        """One step per path."""
+        keys = [(path.problem.id, path.seed) for path in paths]
+        if any(key not in self._steps for key in keys):
+            self._steps.update(zip(keys, await self._policy.extend(paths, sampling), strict=True))
+        return [self._steps[key] for key in keys]
+
+    async def stream(self, paths: Sequence[Path], sampling: Sampling) -> AsyncIterator[tuple[int, Step]]:
+        """Steps one by one, as the bundled policy's land."""
+        for index, step in enumerate(await self.extend(paths, sampling)):
+            yield index, step
+
+    async def judge(self, paths: Sequence[Path]) -> list[Score]:
+        """One score per path."""
+        keys = [(path.problem.id, path.text) for path in paths]
+        if any(key not in self._scores for key in keys):
+            self._scores.update(zip(keys, await self._scorer.judge(paths), strict=True))
+        return [self._scores[key] for key in keys]
 
 
 class Instant:
