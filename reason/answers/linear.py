@@ -18,6 +18,7 @@ MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix smallmatrix array".split())
 LARGEST = 6
 LARGEST_INVERSE = 4
 LARGEST_POWER = 20
+MOST_TERMS = 300
 Rows = list[list[Ratio]]
 Value = Ratio | Rows
 
@@ -185,6 +186,8 @@ def _multiplied(left: Value, right: Value) -> Value:
         return _times(right, left)
     if len(left[0]) != len(right):
         raise Unreadable("a product of shapes that do not fit")
+    if sum(len(cell.top) + len(cell.bottom) for row in (*left, *right) for cell in row) > MOST_TERMS:
+        raise Unreadable("a product of large matrices")
     columns = list(zip(*right, strict=True))
     return [[_dot(row, column) for column in columns] for row in left]
 

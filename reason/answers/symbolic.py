@@ -32,7 +32,7 @@ LARGEST_EXPONENT = 5_000
 LARGEST_FACTORIAL = 1_000
 RECYCLE_AFTER = 200
 START_SECONDS = 600.0
-CLOCK = 1.6
+CLOCK = 1.5
 """A comparison may take this many times its processor time on the clock: a busy machine changes few verdicts."""
 GRACE = 5.0
 """Seconds on the clock after which a worker that should have ended its child is itself killed."""
