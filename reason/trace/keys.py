@@ -17,6 +17,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -48,6 +49,7 @@ def problem_key(problem: Problem) -> bytes:
     return digest(b"problem", question_key(problem), raw(repr(problem.answer)))
 
 
+@lru_cache(maxsize=256)
 def settings_of(sampling: Sampling) -> str:
     """The sampling as JSON."""
     return json.dumps(asdict(sampling), sort_keys=True)
