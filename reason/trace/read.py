@@ -42,6 +42,9 @@ from reason.types import Candidate, Cost, Failure, Finish, Outcome, Path, Proble
 NODE = f"""node.id, node.parent, node.problem, node.depth, node.kind, question.text, node.seed, sampling.settings,
 node.session, node.at, {", ".join(f"node.{name}" for name in STEP.split(", "))}"""
 JOINED = "LEFT JOIN question ON question.id = node.question LEFT JOIN sampling ON sampling.id = node.sampling"
+LINE = f"""WITH RECURSIVE line (id) AS
+(SELECT ? UNION ALL SELECT parent FROM node JOIN line ON node.id = line.id WHERE parent IS NOT NULL)
+SELECT {NODE} FROM line JOIN node ON node.id = line.id {JOINED} ORDER BY node.depth"""
 SEARCH = """SELECT search.id, strategy, options, policy.identity, scorer.identity, policy.about, scorer.about,
 sampling.settings, budget, seed, created FROM search JOIN policy ON policy.id = search.policy
 LEFT JOIN scorer ON scorer.id = search.scorer JOIN sampling ON sampling.id = search.sampling"""
@@ -168,12 +171,17 @@ class Trace:
         raise KeyError(number)
 
     def line(self, number: int | None) -> list[StoredNode]:
-        """The nodes from the first step to the one of that number; none for None."""
-        line = list[StoredNode]()
-        while number is not None:
-            line.append(self.node(number))
-            number = line[-1].parent
-        return line[::-1]
+        """The nodes from the first step to the one of that number; none for None.
+
+        Raises:
+            KeyError: There is none of that number.
+        """
+        if number is None:
+            return []
+        line = [self._node(row) for row in self._rows(LINE, (number,))]
+        if not line:
+            raise KeyError(number)
+        return line
 
     def path(self, number: int | None, problem: Problem, finish: str | None = None) -> Path:
         """The path that ends at a node.
