@@ -5,11 +5,12 @@ r"""Answers: finding them in text, comparing them, voting over them.
     grade("54", "48 + 6 = 54\nAnswer: 54").correct     # True
     extract("48 + 6 = 54\nAnswer: 54").answer          # '54'
     equal(r"\frac{1}{2}", "0.5").correct               # True, by the exact tier
-    equal(r"\tan^2 x + 1", r"\sec^2 x").tier           # 'symbolic'
+    equal(r"\tan^2 x + 1", r"\sec^2 x").correct        # True, by the exact tier
+    equal(r"\int_0^1 x\,dx", r"\frac12").tier          # 'symbolic'
     [group.answer for group in vote(["2", "1/2", "0.5"])]  # ['1/2', '2']
 
-The exact tier reads numbers, lists, sets, intervals, tuples, matrices, equations, inequalities, units and text into
-normal forms and decides nearly everything in about 0.1 ms; what it leaves open goes to Math-Verify in a killable,
+The exact tier reads numbers, expressions, lists, sets, intervals, tuples, matrices, equations, inequalities, units and
+text into normal forms and decides nearly everything in about 0.1 ms; what it leaves open goes to Math-Verify in a killable,
 memory-limited worker process. The comparison policy stands in `reason.answers.equality`; `Rules` changes it. Model text
 never reaches `eval`, `sympify` or `parse_expr`.
 """

@@ -1,15 +1,15 @@
 r"""Comparing a prediction with a gold answer: the exact tier first, the symbolic tier for what it leaves open.
 
-Policy (`Rules` changes the first three):
+Policy (`Rules` changes all but the last two):
 
 - Percent: a predicted `5\%` is 0.05, not 5. A gold `10\%` accepts 10 (the unit dropped) and 0.1.
 - Decimals: a decimal equals an exact value that it rounds, from 6 places and 6 significant digits on; otherwise 0.33 is
   not 1/3, and two decimals are equal only exactly.
 - Case is ignored in text and in choice letters A to J, never in variables.
 - Units and currencies: one missing is dropped, two must be the same, nothing is converted.
-- Order: lists and sets in any order, tuples in theirs; a bare list matches a tuple in its order. [0,1) is not (0,1).
-- A number in a base equals only the same number in that base. Variable names on the left of `=` are dropped when the
-  other side has none.
+- Order: lists and sets in any order, tuples in theirs; a bare list matches a tuple in its order.
+- [0,1) is not (0,1), and a number in a base equals only the same number in that base.
+- Names on the left of `=` are dropped when the other side has none; two variables must be the same.
 """
 
 from __future__ import annotations

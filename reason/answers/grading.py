@@ -3,7 +3,7 @@ r"""Grading what a model wrote: extraction, then comparison.
     from reason.answers import grade
 
     graded = grade("1/2", r"So the chance is \boxed{0.5}.")
-    graded.verdict.correct, graded.extracted.answer, graded.extracted.span   # True, '0.5', (25, 28)
+    graded.verdict.correct, graded.extracted.answer, graded.extracted.span   # True, '0.5', (24, 27)
 
 A gold answer may be a whole solution: where it holds a box, a `####` line or an "answer is", that is taken; a text of
 several lines without one is read as a model's would be; anything else is the answer as it stands.
