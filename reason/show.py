@@ -46,8 +46,8 @@ def number(value: float | None) -> float | None:
 def score_text(value: float) -> Text:
     """A score in three places, green from .7, yellow from .4, red below; a dash where unscored."""
     if math.isnan(value):
-        return Text("    –", style="dim")
-    return Text(f"{value:5.3f}", style="green" if value >= 0.7 else "yellow" if value >= 0.4 else "red")
+        return Text.assemble(("    –", "dim"))
+    return Text.assemble((f"{value:5.3f}", "green" if value >= 0.7 else "yellow" if value >= 0.4 else "red"))
 
 
 def scored_lines(outcome: Outcome) -> list[tuple[str, float]]:

@@ -136,3 +136,14 @@ def test_the_command_prints_the_same_tree_as_before(
     assert "earlier steps" not in shown
     assert main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["tree"]["nodes"]
+
+
+def test_a_scores_colour_is_the_scores_alone() -> None:
+    file = io.StringIO()
+    growing = Growing(PROBLEM)
+    path, step = Path(PROBLEM), Step("a step\n")
+    growing.see(Extend((path,)), [step])
+    growing.see(Judge((path.then(step),)), [Score(0.2)])
+    console = Console(file=file, force_terminal=True, color_system="standard", no_color=False, width=80)
+    console.print(growing_view(growing, 10, 80, 1.0))
+    assert "\x1b[31m0.200\x1b[0m  a step" in file.getvalue()

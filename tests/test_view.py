@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import webbrowser
 from collections.abc import Sequence
 
@@ -15,9 +16,11 @@ import reason
 from reason.cli import main
 from reason.policies.fake import FakePolicy, FakeScorer
 from reason.search import STRATEGIES
+from reason.show import ENDINGS
 from reason.trace import Store
-from reason.types import Outcome, Path, Problem, Sampling, Step
-from reason.view.data import ProblemView
+from reason.types import Finish, Outcome, Path, Problem, Sampling, Step
+from reason.view.data import FINISHES, KINDS, ProblemView
+from reason.view.mathml import ATTRIBUTES, ELEMENTS
 from reason.view.source import Source, find_store
 
 PROBLEMS = [Problem(f"p{at}", f"{at} + 3 + 4 + 5", str(at + 12)) for at in range(6)]
@@ -304,3 +307,26 @@ def test_results_beside_a_store_are_those_of_their_own_search(tmp_path: pathlib.
     assert shown[2][0] == 2
     assert shown[2][1] in ("correct", "incorrect")
     assert shown[2][2] is None
+
+
+def test_the_script_and_the_package_say_the_same() -> None:
+    folder = pathlib.Path(reason.__file__).parent / "view" / "page"
+    text, tree = ((folder / name).read_text("utf-8") for name in ("text.js", "tree.js"))
+    ends = re.search(r"const ENDS = (\[.*\]);", tree)
+    assert ends is not None
+    assert json.loads(ends[1]) == [ENDINGS.get(Finish(finish), "") for finish in FINISHES]
+    lists = [
+        " ".join(re.findall(r'"([^"]*)"', found)) for found in re.findall(r"new Set\(\((.*?)\)\.split", text, re.S)
+    ]
+    assert set(lists[0].split()) == ELEMENTS
+    assert set(lists[1].split()) == {*ATTRIBUTES, "mathvariant"}
+    names = ("SOLUTION", "ANSWERS", "LINE")
+    assert [KINDS[int(re.findall(rf"{name} = (\d)", tree)[0])] for name in names] == ["solution", "answer", "line"]
+
+
+def test_the_script_never_makes_markup_of_texts() -> None:
+    folder = pathlib.Path(reason.__file__).parent / "view" / "page"
+    script = "".join(file.read_text("utf-8") for file in sorted(folder.glob("*.js")))
+    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "DOMParser",
+                 "srcdoc", "http:", "https:"):  # fmt: skip
+        assert word not in script.replace("http://www.w3.org/1998/Math/MathML", ""), word

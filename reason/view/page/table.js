@@ -33,8 +33,8 @@ function setColumns() {
   const said = { gold: (row) => row[GOLD] !== null, stopped: (row) => row[STOPPED] && row[STOPPED] !== "done",
     failures: (row) => row[FAILURES] > 0 };
   table.out = new Set(Object.keys(said).filter((name) => !table.rows.some(said[name])));
-  const widths = { verdict: "6.4em", question: "minmax(9em, 1fr)", answer: "4em", gold: "4em", tokens: "3.7em",
-    seconds: "4.6em", stopped: "4.6em", failures: "4em" };
+  const widths = { verdict: "6.4em", question: "minmax(9em, 1fr)", answer: "4.8em", gold: "4em", tokens: "4.6em",
+    seconds: "5.2em", stopped: "5.2em", failures: "5em" };
   byId("problems").style.setProperty("--columns",
     COLUMNS.filter(([name]) => !table.out.has(name)).map(([name]) => widths[name]).join(" "));
   for (const head of byId("heads").children) head.classList.toggle("left-out", table.out.has(head.dataset.column));
