@@ -14,7 +14,9 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
-PAGES = [ROOT / "docs" / name for name in ("chat-strategies.md", "grader.md", "judges.md", "statistics.md", "traces.md")]
+PAGES = [
+    ROOT / "docs" / name for name in ("chat-strategies.md", "grader.md", "judges.md", "statistics.md", "traces.md")
+]
 SEPARATOR = "--- end of block ---"
 
 

@@ -10,9 +10,9 @@ r"""Answers: finding them in text, comparing them, voting over them.
     [group.answer for group in vote(["2", "1/2", "0.5"])]  # ['1/2', '2']
 
 The exact tier reads numbers, expressions, lists, sets, intervals, tuples, matrices, equations, inequalities, units and
-text into normal forms and decides nearly everything in about 0.1 ms; what it leaves open goes to Math-Verify in a killable,
-memory-limited worker process. The comparison policy stands in `reason.answers.equality`; `Rules` changes it. Model text
-never reaches `eval`, `sympify` or `parse_expr`.
+text into normal forms and decides nearly everything in about 0.1 ms; what it leaves open goes to Math-Verify in a
+killable, memory-limited worker process. The comparison policy stands in `reason.answers.equality`; `Rules` changes it.
+Model text never reaches `eval`, `sympify` or `parse_expr`.
 """
 
 from reason.answers.equality import equal
