@@ -235,7 +235,7 @@ class Source:
         """One problem with its tree."""
         search, number = self.search.number, outcome.problem
         problem = self._trace.problem(number).problem
-        landed = list(self._trace.nodes(search, number))
+        landed = list(self._trace.nodes(search, number)) if outcome.done else self._landed(number)
         nodes = {node.number: node for node in landed}
         scores = trees.values_of(self._trace.scores(search, number))
         candidates = self._trace.candidates(search, number)
