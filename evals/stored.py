@@ -133,17 +133,34 @@ def _read(folder: FilePath, name: str) -> StoredRun:
         raise UsageError(f"the run {str(folder)!r:.120} cannot be read ({error}): pass another folder") from error
     records: dict[str, Record] = {}
     for number, row in rows:
-        if not isinstance(row, dict) or not set(row) >= NEEDED:
+        try:
+            record = _record(row)
+        except (TypeError, ValueError) as error:
             raise UsageError(
-                f"{folder / 'results.jsonl'}, line {number} is not a record of reason eval: pass its --out"
-            )
-        kept = {key: value for key, value in row.items() if key in FIELDS}
-        samples = None if row.get("samples") is None else tuple((a, bool(c), v) for a, c, v in row["samples"])
-        record = Record(**{**kept, "failures": tuple(row.get("failures", ())), "samples": samples})
+                f"{folder / 'results.jsonl'}, line {number} is not a record of reason eval ({error}): pass its --out"
+            ) from error
         records[record.problem] = record
     if not records:
         raise UsageError(f"the run {str(folder)!r:.120} has no finished problem yet: run it first")
     return StoredRun(name, folder, config if isinstance(config, dict) else {}, tuple(records.values()))
+
+
+def _record(row: Any) -> Record:
+    """The record of a line; fields that are not known are left out.
+
+    Raises:
+        TypeError, ValueError: It is none.
+    """
+    missing = sorted(NEEDED - set(row)) if isinstance(row, dict) else ["everything"]
+    if missing:
+        raise ValueError(f"without {', '.join(missing[:3])}")
+    kept = {key: value for key, value in row.items() if key in FIELDS}
+    for name in ("generated_tokens", "flops"):
+        if isinstance(row[name], bool) or not isinstance(row[name], int | float) or not 0 <= row[name] < math.inf:
+            raise ValueError(f"{name} is {row[name]!r:.40}")
+    given = row.get("samples")
+    samples = None if given is None else tuple((answer, bool(correct), value) for answer, correct, value in given)
+    return Record(**{**kept, "failures": tuple(row.get("failures") or ()), "samples": samples})
 
 
 def common(runs: Sequence[StoredRun]) -> list[str]:

@@ -173,6 +173,34 @@ def test_runs_that_cannot_be_compared_are_refused(runs: Path, tmp_path: Path) ->
         compare_runs(read_runs([cot]), baseline="nothing")
 
 
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"samples": [["4", True]]}, "not a record"),
+        ({"samples": 3}, "not a record"),
+        ({"flops": "many"}, "flops is 'many'"),
+        ({"generated_tokens": None}, "generated_tokens is None"),
+        ({"generated_tokens": -1}, "generated_tokens is -1"),
+    ],
+)
+def test_a_broken_record_is_named_by_its_line(runs: Path, change: dict[str, object], complaint: str) -> None:
+    file = runs / "cot-1" / "results.jsonl"
+    lines = file.read_text().splitlines()
+    lines[4] = json.dumps({**json.loads(lines[4]), **change})
+    file.write_text("\n".join(lines) + "\n")
+    with pytest.raises(UsageError, match="line 5") as caught:
+        read_runs([runs / "cot-1"])
+    assert complaint in str(caught.value)
+
+
+def test_fields_of_later_versions_are_left_out(runs: Path) -> None:
+    file = runs / "cot-1" / "results.jsonl"
+    file.write_text(
+        "".join(json.dumps({**json.loads(line), "new": 1}) + "\n" for line in file.read_text().splitlines())
+    )
+    assert len(read_runs([runs / "cot-1"])[0].records) == 40
+
+
 def test_other_problems_have_nothing_in_common(runs: Path) -> None:
     results = Results(runs / "far", {"task": "toy", "strategy": "cot", "n": 1, "seed": 0})
     problem = Problem("far", "2 + 2", "4")
