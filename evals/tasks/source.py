@@ -84,7 +84,9 @@ def from_file(path: Path) -> Iterator[tuple[str, Row]]:
             for place, row in reader(path, text):
                 found = True
                 yield place, row
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror or error}): pass a JSON-lines file.") from error
+    except UnicodeDecodeError as error:
         raise UsageError(f"{path} cannot be read as UTF-8 text: {error}. Pass a JSON-lines file.") from error
     if not found:
         raise UsageError(f"{path} has no rows: pass a JSON-lines file with one object per line.")
