@@ -38,6 +38,9 @@ SAME = [
     (r"\frac13", r"\frac{1}{3}\text{ meters}"),
     # text
     ("Evelyn", r"\text{Evelyn}"), ("even", r"\text{Even}"), ("C", r"\text{(C)}"), ("C", "c"), (r"\mathrm{E}", "E"),
+    ("C", "C. 12"), ("B", "(B) 5 apples"), ("A", "Option A"), ("RED", "red"),
+    # a leading sign of equality, quotients of units, base ten
+    ("17", "= 17"), (r"3 \cdot 10^8 \text{ m/s}", "3e8 m/s"), ("9.8 m/s^2", "9.8"), ("12_{10}", "12"),
     # structure
     (r"\left( 3, \frac{\pi}{2} \right)", r"(3,\frac\pi2)"), ("(1, 9/2)", "(1,4.5)"), ("3, 5, 7", "7,5,3"),
     (r"\{1,2,3\}", "3,2,1"), ("1, 2", r"1 \text{ and } 2"), ("21,16", "16 or 21"),

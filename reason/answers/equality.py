@@ -26,6 +26,9 @@ from reason.answers.symbolic import Pool, Reply, default_pool
 from reason.answers.verdict import DEFAULT_RULES, Grade, Rules, Verdict
 
 MOST_SYMBOLIC = 6
+_CHOICE = re.compile(r"(?:\\text\s*\{)?\(?[A-J]\)?\}?")
+_NAMED = re.compile(r"(?:option|choice)\s+\(?([A-Ja-j])\)?\.?\Z|\(?([A-J])(?:[.:]|\)[.:]?)\s+\S", re.IGNORECASE)
+"""A choice with its word or its text: "Option A", "(B) 12", "C. blue"."""
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{[a-z*]+\}")
 _WORD = re.compile(r"\\text[a-z]*\s*\{[^}]*[A-Za-z]{2}|(?<![\\A-Za-z])[A-Za-z]{4,}")
 
@@ -65,6 +68,8 @@ def _graded(
     if len(pred) > LONGEST:
         return Grade.LIMIT, "exact", f"longer than {LONGEST} characters"
     gold, pred = gold.strip(), pred.strip()
+    if _CHOICE.fullmatch(gold) and (named := _NAMED.match(pred)):
+        pred = named[named.lastindex or 1]
     if exact.identical(gold, pred, rules):
         return Grade.CORRECT, "exact", ""
     oracle = _Oracle(pool, symbolic)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TypeAlias
@@ -19,7 +18,7 @@ from reason.answers.algebra import Limit
 from reason.answers.balls import differ
 from reason.answers.forms import read
 from reason.answers.functions import proved
-from reason.answers.keys import INTEGER, form_key
+from reason.answers.keys import INTEGER, distinct, without_common
 from reason.answers.latex import LONGEST, is_word, plain, undressed
 from reason.answers.radicals import same_constant
 from reason.answers.shapes import (
@@ -179,13 +178,13 @@ class Matcher:
     def in_any_order(self, gold: Sequence[Form], pred: Sequence[Form]) -> bool | None:
         if len(gold) > LONGEST_LIST or len(pred) > LONGEST_LIST:
             raise Limit(f"more than {LONGEST_LIST} items")
-        once = _distinct(gold), _distinct(pred)
+        once = distinct(gold), distinct(pred)
         if len(once[0]) == len(gold) or len(once[1]) == len(pred):
             gold, pred = once
         if len(gold) != len(pred):
             return False
         if not self.rules.case_sensitive:
-            gold, pred = _without_common(gold, pred)
+            gold, pred = without_common(gold, pred)
         rest = list(pred)
         open_ = False
         for left in gold:
@@ -336,34 +335,6 @@ def _value(form: Form) -> Form:
 
 def _items(form: Form) -> tuple[Form, ...]:
     return form.items if isinstance(form, Many) else (form,)
-
-
-def _distinct(forms: Sequence[Form]) -> list[Form]:
-    found: dict[str, Form] = {}
-    for form in forms:
-        found.setdefault(form_key(form), form)
-    return list(found.values())
-
-
-def _without_common(gold: Sequence[Form], pred: Sequence[Form]) -> tuple[list[Form], list[Form]]:
-    """Both lists without pairs of the same normal form."""
-    counts = Counter(map(form_key, pred))
-    common: Counter[str] = Counter()
-    left = []
-    for form in gold:
-        name = form_key(form)
-        if common[name] < counts[name]:
-            common[name] += 1
-        else:
-            left.append(form)
-    right = []
-    for form in pred:
-        name = form_key(form)
-        if common[name]:
-            common[name] -= 1
-        else:
-            right.append(form)
-    return left, right
 
 
 _CALL = re.compile(r"[A-Za-z]\(([A-Za-z])\)")

@@ -18,6 +18,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from reason.answers.latex import is_word
+
 SCANNED = 20_000
 LONGEST_ANSWER = 4_096
 LONGEST_GAP = 48
@@ -44,7 +46,8 @@ NOTHING = Extracted(None, "none")
 _BOX = re.compile(r"\\?(?:begin)?f?boxed\s*(?=\{)|\\framebox\s*(?=\{)|\\fbox\s*(?=\{)")
 _MARKER = re.compile(
     r"\banswers?\b\**(?:\s*\([^()\n]{0,30}\))?\s*(?:is|are|=|:|would be|must be)\**(?:\s*:)?"
-    r"|\bthe answer to (?:the|this) \w+ is|答案(?:是|为|：|:)?|réponse(?: est| :|:)?",
+    r"|\bthe answer to (?:the|this) \w+ is|\b(?:correct|right|best) (?:option|choice) (?:is|:)"
+    r"|答案(?:是|为|：|:)?|réponse(?: est| :|:)?",
     re.IGNORECASE,
 )
 _FINAL = re.compile(r"final answer(?: is)?\s*:?\**\s*", re.IGNORECASE)
@@ -75,7 +78,7 @@ _BARE = re.compile(
     r"(?:\b(?:is|are|be|equals|get)\b|[=:])\s*(?P<bare>[-+]?\d*\\(?:[dtc]?frac|sqrt|pi)\b[^\n.!?$]{0,200})"
 )
 _FOREIGN = re.compile(r"[\u0400-\u1fff\u3040-\ud7ff]")
-_CHOICE = re.compile(r"\(?([A-J])\)?[,.;:]\s+\w")
+_CHOICE = re.compile(r"\(?([A-J])(?:\)?[,.;:]|\))\s+\w|\(?([A-J])\)?\s+(?:because|since|as)\b")
 _PERCENT = re.compile(r"\s*(?:\$|\\\))?\s*(?:\\?%|percent\b|pct\b)")
 
 
@@ -206,6 +209,10 @@ def _sentence(text: str, start: int) -> Extracted | None:
         return None
     if math:
         return _spans(text, start, end)
+    choice = _CHOICE.match(text, start, end)
+    if choice:
+        group = choice.lastindex or 1
+        return Extracted(choice[group], "marker", choice.span(group))
     if _STARTS.match(text, start, end):
         return _leading(text, start, end)
     verb = None
@@ -248,9 +255,6 @@ def _leading(text: str, start: int, end: int) -> Extracted | None:
     found = _trimmed(text, start, end, "marker")
     if found is None or found.answer is None:
         return None
-    choice = _CHOICE.match(text, start, end)
-    if choice:
-        return Extracted(choice[1], "marker", choice.span(1))
     number = _NUMBER.match(text, start, end)
     if number is None:
         return found
@@ -275,7 +279,7 @@ def _whole(text: str) -> Extracted | None:
     outside = re.sub(r"\\[a-z]+\s*\{[^{}]*\}|\$\$?[^$]*\$\$?|\\\(.*?\\\)|\\\[.*?\\\]", " ", bare)
     if _FOREIGN.search(outside) and re.search(r"\d", bare):
         return None
-    words = [word for word in _WORD.findall(outside) if word.lower() not in _NOT_PROSE]
+    words = [word for word in _WORD.findall(outside) if word.lower() not in _NOT_PROSE and is_word(word)]
     if words:
         number = _NUMBER.match(bare)
         numeric = re.search(r"\d|\$|\\", bare) is not None

@@ -45,6 +45,11 @@ _BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eig
 _REVERSED = re.compile(r"(?=\]|.*\[\Z)([\[\]])([^()\[\]]*)([\[\]])\Z")
 _SIDES = {"[": "[", "]": "(", "] ": "]", "[ ": ")"}
 """The open ends of ]0, 1[, which is (0, 1)."""
+_RATES = re.compile(
+    r"\A([-+]?[\d.,]+(?:e[-+]?\d+|\s*(?:\\times|\\cdot)\s*10\^(?:\d|\{-?\d{1,3}\}))?)\s*"
+    r"((?:[kc]?m|ft|mi)/(?:s(?:\^\{?2\}?)?|h|hr)|k?g/c?m\^\{?3\}?|rad/s|N/m)\Z"
+)
+"""A number and a quotient of units without \\text."""
 _PLAIN = re.compile(r"(-?)(\d{1,15}(?:\.\d{1,15})?)\Z", re.ASCII)
 _WORDS = re.compile(r"[A-Za-z][A-Za-z' -]+\Z")
 
@@ -86,12 +91,16 @@ def forget() -> None:
 
 def _structure(answer: str, commas: str) -> Form:
     text = clean(answer)
+    if "/" in text:
+        text = _RATES.sub(r"\1\\text{ \2}", text)
     reversed_ = _REVERSED.match(text)
     if reversed_:
         text = _SIDES[reversed_[1]] + reversed_[2] + _SIDES[reversed_[3] + " "]
     based = _BASED.match(text) if "_" in text and len(text) < 300 else None
     if based:
         base = int(_BASES.get(based[2], 0) or based[2])
+        if base == 10 and _PLAIN.match(based[1]):
+            return _structure(based[1], commas)
         sign = "-" if based[1].startswith("-") else ""
         return Based(sign + (based[1].lstrip("-0") or "0"), base)
     words = plain(text)

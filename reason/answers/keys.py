@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Hashable, Sequence
 
 from reason.answers.algebra import Limit
 from reason.answers.forms import read
@@ -65,3 +66,32 @@ def form_key(form: Form) -> str:
             return f"{name}={form_key(value)}"
         case Unread(text):
             return f"unread:{plain(text)}"
+
+
+def distinct(forms: Sequence[Form]) -> list[Form]:
+    """The first of each normal form."""
+    found: dict[str, Form] = {}
+    for form in forms:
+        found.setdefault(form_key(form), form)
+    return list(found.values())
+
+
+def without_common(gold: Sequence[Form], pred: Sequence[Form]) -> tuple[list[Form], list[Form]]:
+    """Both lists without pairs of the same normal form."""
+    counts = Counter(map(form_key, pred))
+    common: Counter[str] = Counter()
+    left = []
+    for form in gold:
+        name = form_key(form)
+        if common[name] < counts[name]:
+            common[name] += 1
+        else:
+            left.append(form)
+    right = []
+    for form in pred:
+        name = form_key(form)
+        if common[name]:
+            common[name] -= 1
+        else:
+            right.append(form)
+    return left, right

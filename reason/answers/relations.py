@@ -43,6 +43,8 @@ def related(tokens: Sequence[str], one: One) -> Form | None:
             sides[-1].append(token)
     if not ops:
         return None
+    if ops == ["="] and not sides[0] and sides[1]:
+        return one(sides[1])
     if not all(sides):
         raise Unreadable("a relation with an empty side")
     if set(ops) == {"="}:
