@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace as changed
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -91,6 +92,19 @@ def test_scores_that_were_never_paid_for_end_it(tmp_path: pathlib.Path) -> None:
     live(tmp_path / "trace.db", self_consistency(4))
     with pytest.raises(NeverPaid, match="a judgement of problem 'fake-0' was never paid for"):
         again(tmp_path / "trace.db", best_of_n(4))
+
+
+def test_task_data_of_any_kind_is_found_again(tmp_path: pathlib.Path) -> None:
+    data = {"numbers": (3, 4.5), "names": {"b", "a"}, "cells": {2: "x", 10: ("y", None)}, "share": Fraction(1, 3)}
+    problem = changed(PROBLEMS[0], meta=data)
+    [was] = solve([problem], policy=FakePolicy(accuracy=0.6), search=self_consistency(3), store=tmp_path / "trace.db")
+    with read(tmp_path / "trace.db") as trace:
+        [held] = trace.problems()
+        assert held.problem.meta["numbers"] == [3, 4.5]
+        source = source_of(trace, trace.searches()[0])
+        for asked in (problem, held.problem):
+            [now] = replay([asked], source=source, search=self_consistency(3), sampling=Sampling())
+            assert [item.path.text for item in now.candidates] == [item.path.text for item in was.candidates]
 
 
 def test_nothing_is_written(tmp_path: pathlib.Path) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -41,7 +41,22 @@ def raw(text: str) -> bytes:
 
 def question_key(problem: Problem) -> bytes:
     """What a policy is asked: without the gold answer, which it never sees."""
-    return digest(b"question", raw(problem.id), raw(problem.question), raw(spelled(problem.meta)))
+    return digest(b"question", raw(problem.id), raw(problem.question), raw(meta_text(problem.meta)))
+
+
+def meta_text(meta: Mapping[str, Any]) -> str:
+    """Task data as JSON: equal for equal data, and for what is read back from it."""
+    return json.dumps(_plain(meta), sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(held) for held in value]
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    return spelled(value)
 
 
 def problem_key(problem: Problem) -> bytes:

@@ -24,7 +24,7 @@ from typing import Any
 
 from reason.trace.errors import explained
 from reason.trace.files import CHECKPOINT_PAGES, open_for_writing
-from reason.trace.keys import problem_key, raw, settings_of
+from reason.trace.keys import meta_text, problem_key, raw, settings_of
 from reason.trace.lock import Lock
 from reason.types import Problem, Sampling, UsageError
 
@@ -182,7 +182,7 @@ class Store:
             name=stored(problem.id),
             question=stored(problem.question),
             answer=None if problem.answer is None else stored(str(problem.answer)),
-            meta=json.dumps(problem.meta, default=str, sort_keys=True),
+            meta=meta_text(problem.meta),
         )
 
     def question(self, text: str) -> int:
