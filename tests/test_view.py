@@ -188,7 +188,7 @@ def test_the_command_writes_one_page(capsys: pytest.CaptureFixture[str], store: 
     assert "6 problems" in out
     text = (store.parent / "view.html").read_text("utf-8")
     assert text.startswith("<!doctype html>")
-    assert all(f'id="problem-{at}"' in text for at in range(6))
+    assert all(f'id="data-problem-{at}"' in text for at in range(6))
     assert not list(store.parent.glob("*.part"))
     assert told(capsys, str(store.parent))[0] == 0, "a page is written over"
 

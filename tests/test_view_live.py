@@ -9,6 +9,7 @@ import pathlib
 import socket
 import threading
 import time
+import webbrowser
 from collections.abc import Iterator
 from typing import Any
 
@@ -179,8 +180,13 @@ def test_the_command_serves_until_it_is_interrupted(
         asked.append((self.server_port, self.address))
         raise KeyboardInterrupt
 
+    opened = list[str]()
+    monkeypatch.setattr(webbrowser, "open", opened.append)
     monkeypatch.setattr(Server, "serve_forever", interrupted)
     assert main(["view", str(tmp_path), "--live", "--port", "0"]) == 0
+    assert not opened
+    assert main(["view", str(tmp_path), "--live", "--port", "0", "--open"]) == 0
+    assert opened == [asked[1][1]]
     port, address = asked[0]
     assert address == f"http://127.0.0.1:{port}/"
     assert address in capsys.readouterr().out

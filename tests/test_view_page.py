@@ -387,3 +387,50 @@ def test_text_and_bars_stand_out(browser: Browser, sample: str, dark: bool) -> N
     assert contrast(colours["bad"], colours["badback"]) >= 4.5
     for tone in ("t0", "t6"):
         assert contrast(colours[tone], colours["track"]) >= 3, tone
+
+
+def test_further_keys_and_the_search_in_the_tree(browser: Browser, tmp_path: pathlib.Path) -> None:
+    nodes = [
+        Node(-1, "first"),
+        Node(-1, "second"),
+        *(Node(at % 2, f"step {at}") for at in range(200)),
+        Node(50, "deep"),
+    ]
+    address = write(tmp_path, sample_run(["one", "two"]), [ProblemView("one", nodes), ProblemView("two", nodes)])
+    count = "Number(document.querySelector('#nodes').getAttribute('aria-rowcount'))"
+    chosen = "document.querySelector('#nodes [aria-selected=true] .line').textContent"
+    browser.resize(390, 844)
+    browser.open(address + "#problem-1")
+    assert browser.run("document.activeElement.id") == "nodes"
+    assert browser.run(count) == 2, "a large tree begins closed"
+    browser.key("*")
+    assert browser.run(count) == 202
+    browser.key("End")
+    assert browser.run(chosen) == "step 199"
+    browser.key("PageUp")
+    middle = browser.run(chosen)
+    assert middle != "step 199"
+    browser.key("PageDown")
+    assert browser.run(chosen) == "step 199"
+    browser.run("document.querySelector('#find').focus()")
+    browser.type("DEEP")
+    browser.key("Enter")
+    assert browser.run(chosen) == "deep"
+    assert browser.run(count) == 203
+    browser.run("document.querySelector('#find').value = 'nowhere'")
+    browser.key("Enter")
+    assert browser.run("document.querySelector('#found').textContent") == "not found"
+    browser.run("document.querySelector('#close-all').click()")
+    assert browser.run(count) == 2
+    assert browser.run(chosen) == "first", "what is chosen moves up to where it is seen"
+    browser.run("document.querySelector('#nodes').focus()")
+    browser.key("Enter")
+    assert browser.run(count) == 102
+    browser.key("Escape")
+    assert browser.run("document.activeElement.id") == "problems"
+    assert browser.run("document.querySelector('#problem').getBoundingClientRect().width") == 0
+    browser.key("ArrowDown")
+    browser.key("ArrowRight")
+    browser.wait("document.querySelector('#problem-id').textContent.startsWith('2 ')")
+    assert browser.run("location.hash") == "#problem-2"
+    browser.resize(1440, 900)

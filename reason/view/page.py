@@ -85,10 +85,10 @@ def pieces(run: RunView, problems: Iterable[ProblemView], *, seconds: float = SE
     """
     formulas = Formulas(seconds)
     yield head(run.title)
-    yield block("run", run_json(run, formulas))
+    yield block("data-run", run_json(run, formulas))
     for index, view in enumerate(problems):
-        yield block(f"problem-{index}", problem_json(view, formulas))
-        yield block(f"tokens-{index}", tokens_json(view))
+        yield block(f"data-problem-{index}", problem_json(view, formulas))
+        yield block(f"data-tokens-{index}", tokens_json(view))
     yield tail()
 
 

@@ -10,9 +10,9 @@ const fetched = async (path) => {
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer.json();
 };
-app.run = () => app.live ? fetched("data/run" + (app.stamp ? `?since=${app.stamp}` : "")) : parsed("run");
-app.problem = (index) => app.live ? fetched(`data/problem/${index}`) : parsed(`problem-${index}`);
-app.tokens = () => app.live ? fetched(`data/tokens/${app.index}`) : parsed(`tokens-${app.index}`);
+app.run = () => app.live ? fetched("data/run" + (app.stamp ? `?since=${app.stamp}` : "")) : parsed("data-run");
+app.problem = (index) => app.live ? fetched(`data/problem/${index}`) : parsed(`data-problem-${index}`);
+app.tokens = () => app.live ? fetched(`data/tokens/${app.index}`) : parsed(`data-tokens-${app.index}`);
 
 function showRun(run) {
   put(clear("title"), run.title);
@@ -48,6 +48,7 @@ async function openProblem(index, focus) {
     detail.tab = "step";
     tree.list.scroller.scrollTop = 0;
     tree.list.at = -1;
+    if (table.order.includes(index)) table.list.go(table.order.indexOf(index));
   }
   detail.tokens = null;
   app.shown = app.stamps[index];
@@ -144,7 +145,7 @@ async function start() {
   addEventListener("beforeprint", forPaper);
   addEventListener("afterprint", () => clear("paper"));
   if (app.live) await follow();
-  else showRun(parsed("run"));
+  else showRun(parsed("data-run"));
   const asked = /^#problem-(\d{1,7})$/.exec(location.hash);
   const index = asked ? Number(asked[1]) - 1 : -1;
   if (index >= 0 && index < table.rows.length) await openProblem(index, true);
