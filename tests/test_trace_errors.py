@@ -205,6 +205,23 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: FilePath) -> None:
         assert not trace.being_written()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_that_a_dead_one_forked_does_not_hold_its_lock(tmp_path: FilePath) -> None:
+    file = tmp_path / "run.db"
+    script = "import os, signal, sys, time; from reason.trace import Store\nheld = Store(sys.argv[1])\n"
+    script += "child = os.fork()\nif not child: time.sleep(30); os._exit(0)\nprint(child, flush=True)\n"
+    script += "os.kill(os.getpid(), signal.SIGKILL)"
+    holder = subprocess.Popen([sys.executable, "-c", script, str(file)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    child = int(holder.stdout.readline())
+    try:
+        holder.wait()
+        holder.stdout.close()
+        run(file)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
 def test_a_store_of_another_run(tmp_path: FilePath) -> None:
     file, config = tmp_path / "run.db", {"task": "gsm8k", "limit": 100}
     Store(file, config=config).close()

@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path as FilePath
 from typing import IO
+from weakref import WeakSet
 
 from reason.types import UsageError
 
@@ -16,6 +17,8 @@ except ImportError:  # Windows has no advisory locks: SQLite's own lock is left,
     fcntl = None  # type: ignore[assignment]
 
 
+_HELD: WeakSet[Lock] = WeakSet()
+"""The locks of this process; a process that it forks drops them, and so does not hold them beyond its death."""
 LOOKS = 3
 LOOK_SECONDS = 0.02
 
@@ -48,6 +51,7 @@ class Lock:
         self.file = file.with_name(f"{file.name}-lock")
         self._store = file
         self._held = self._take()
+        _HELD.add(self)
 
     def _take(self) -> IO[str]:
         while True:
@@ -101,9 +105,23 @@ class Lock:
         except FileNotFoundError:
             return False
 
+    def drop(self) -> None:
+        """Leave the lock to the process that this one was forked from."""
+        with contextlib.suppress(OSError):
+            self._held.close()
+
     def release(self) -> None:
         """Give the lock back; again does nothing."""
         if not self._held.closed:
             self.file.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 self._held.close()
+
+
+def _drop_all() -> None:
+    for lock in list(_HELD):
+        lock.drop()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_drop_all)
