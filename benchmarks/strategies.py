@@ -170,7 +170,9 @@ def points_of(results: Sequence[Result], problems: int) -> dict[str, list[tuple[
     """The figure's curves: every k of the sampling strategies' longest run, and each budget of the searches."""
     curves: dict[str, list[tuple[float, float, float, float]]] = {}
     for name, selection in SAMPLED.items():
-        longest = max((item for item in results if item.strategy == name), key=lambda item: item.n)
+        longest = max((item for item in results if item.strategy == name), key=lambda item: item.n, default=None)
+        if longest is None:
+            continue
         told = longest.curve
         for k in shown_k(longest.n):
             share = (told[selection][part][k - 1] for part in ("mean", "low", "high"))
