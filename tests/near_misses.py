@@ -64,7 +64,8 @@ NEAR_MISSES: dict[str, Pairs] = {
         ("odd", "oddd"), ("odd", "even"), ("yes", "no"), ("east", "west"), ("Ann", "Bob"), ("red", "der"), ("A", "B"),
         ("(A)", "(B)"), ("x", "X"), ("n", "N"), ("east", "3"), ("Monday", "Sunday"), ("true", "false"),
         ("A, B", "A, C"),
-        (r"\text{parabola}", r"\text{hyperbola}"), ("two", "3"), ("yes", "y"),
+        (r"\text{parabola}", r"\text{hyperbola}"), ("CAT", "ACT"), ("ABCD", "ABDC"), ("5 million", "5"),
+        (r"\text{4:30 p.m.}", "4:30 AM"), ("two", "3"), ("yes", "y"),
     ],
     "symbols": [
         (r"\gamma", r"\Gamma"), (r"\Delta x", r"\delta x"), ("x'", "x"), ("f'(x)", "f(x)"), ("x_1", "x_2"),

@@ -39,6 +39,8 @@ SAME = [
     # text
     ("Evelyn", r"\text{Evelyn}"), ("even", r"\text{Even}"), ("C", r"\text{(C)}"), ("C", "c"), (r"\mathrm{E}", "E"),
     ("C", "C. 12"), ("B", "(B) 5 apples"), ("A", "Option A"), ("RED", "red"),
+    (r"\text{6 people}", "6"), (r"\text{4:30 p.m.}", "4:30 PM"), ("5 million", "5,000,000"), ("twenty", "20"),
+    ("8 square cm", "8 cm^2"), (r"f^{-1}(x)=x+1", "x+1"), (r"\frac{dy}{dx}=2x", "2x"), (r"\approx 3.14", "3.14"),
     # a leading sign of equality, quotients of units, base ten
     ("17", "= 17"), (r"3 \cdot 10^8 \text{ m/s}", "3e8 m/s"), ("9.8 m/s^2", "9.8"), ("12_{10}", "12"),
     # structure

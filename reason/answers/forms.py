@@ -45,6 +45,9 @@ _BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eig
 _REVERSED = re.compile(r"(?=\]|.*\[\Z)([\[\]])([^()\[\]]*)([\[\]])\Z")
 _SIDES = {"[": "[", "]": "(", "] ": "]", "[ ": ")"}
 """The open ends of ]0, 1[, which is (0, 1)."""
+_CAPITALS = re.compile(r"[A-Z]{3,}")
+"""A name or an abbreviation: its letters are no factors."""
+_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _RATES = re.compile(
     r"\A([-+]?[\d.,]+(?:e[-+]?\d+|\s*(?:\\times|\\cdot)\s*10\^(?:\d|\{-?\d{1,3}\}))?)\s*"
     r"((?:[kc]?m|ft|mi)/(?:s(?:\^\{?2\}?)?|h|hr)|k?g/c?m\^\{?3\}?|rad/s|N/m)\Z"
@@ -104,6 +107,8 @@ def _structure(answer: str, commas: str) -> Form:
         sign = "-" if based[1].startswith("-") else ""
         return Based(sign + (based[1].lstrip("-0") or "0"), base)
     words = plain(text)
+    if _CAPITALS.fullmatch(words):
+        return Text(words)
     if _WORDS.match(words) and is_word(words.replace(" ", "").replace("-", "").replace("'", "")):
         separated = re.search(r"\b(?:and|or)\b", words)
         if not separated:
@@ -243,6 +248,10 @@ def _quantity(tokens: Sequence[str]) -> Form:
     if len(tokens) > 2 and tokens[0] in "+-" and tokens[1] in CURRENCIES:
         unit = CURRENCIES[tokens.pop(1)]
     tokens, trailing = unit_of(tokens)
+    scale, _, rest = trailing.partition(" ")
+    if scale in _SCALES and tokens:
+        tokens = [*tokens, "*", str(_SCALES[scale])]
+        trailing = rest
     unit = trailing or unit
     if not tokens and trailing:
         raise Unreadable("a unit alone")
@@ -256,7 +265,10 @@ def _quantity(tokens: Sequence[str]) -> Form:
     return Quantity(node, evaluate.exact(node), "" if unit == "%" else unit, unit == "%", source_of(tokens))
 
 
-_NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_NUMBERS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+).split()
 _SPOKEN: dict[str, Form] = {
     "infinity": measured(algebra.symbol("\\infty")),
     **{word: _quantity([str(number)]) for number, word in enumerate(_NUMBERS)},

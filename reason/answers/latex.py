@@ -62,6 +62,12 @@ _RELATION_NAMES = {"<=": r"\le ", ">=": r"\ge ", "==": "=", "!=": r"\ne "}
 _FONTS = re.compile(r"\\(?:text|mathrm|mathbf|textbf|mbox|textit|operatorname|textnormal|emph)\s*\{([^{}]*)\}")
 _DRESSING = re.compile(r"\\(?:left|right|displaystyle)\b|\\[ ,;!]")
 _PARENTHESIZED = re.compile(r"\([^()]*\)")
+_POWER_WORDS = frozenset(('"square', '"cubic', '"sq', '"cu'))
+_COUNTED = re.compile(
+    r"([-+]?\d[\d,]*(?:\.\d+)?(?:/\d+)?)\s+(?!.*\b(?:is|are|was|and|or|to)\b)([A-Za-z][A-Za-z .]*)"
+    r"|(\d{1,2}:\d\d)\s*([AaPp]\.?[Mm]\.?)"
+)
+"""A number or a time and its unit, all inside \\text."""
 _HALF_DAY = re.compile(r"(?<=\d)\s?([ap])\.m\b\.?")
 _REPEATING = re.compile(r"(\d{0,20})\.(\d{0,20})\\overline\s*\{(\d{1,20})\}")
 _OPEN = {"(": ")", "[": "]", "{": "}", r"\{": r"\}"}
@@ -79,7 +85,7 @@ def clean(answer: str) -> str:
     """
     if len(answer) > LONGEST:
         raise Limit(f"longer than {LONGEST} characters")
-    text = answer.translate(_CHARACTERS)
+    text = answer.translate(_CHARACTERS).replace("~", " ")
     if ".m" in text:
         text = _HALF_DAY.sub(r" \1m", text)
     if "=" in text:
@@ -90,7 +96,7 @@ def clean(answer: str) -> str:
             text = _KNOWN_DOUBLE.sub(r"\\", text)
         text = re.sub(r",\s*\\!\s*", THOUSANDS, text).replace(r"\!", "")
         text = re.sub(r"\s*\{\s*,\s*\}\s*", THOUSANDS, text)
-        text = re.sub(r"(?<!\\)\\[,;:]", THIN, text).replace("~", " ")
+        text = re.sub(r"(?<!\\)\\[,;:]", THIN, text)
         text = re.sub(r"(?<!\\)\\ ", " ", text)
         text = _REPEATING.sub(_repeating, text)
     elif "," in text and "{" in text:
@@ -216,7 +222,11 @@ class _Scanner:
             self.tokens.append(r"\infty")
         elif len(run) > 2 and lower.startswith("or") and run[2:3].isupper() and len(run) <= 4:
             self.tokens += ["\\or", *run[2:]]
-        elif is_word(run) or (self.tokens and self.tokens[-1][-1] in "0123456789}" and lower in GLUED):
+        elif (
+            is_word(run)
+            or (self.tokens and self.tokens[-1] in _POWER_WORDS)
+            or (self.tokens and self.tokens[-1][-1] in "0123456789}" and lower in GLUED)
+        ):
             self.tokens.append('"' + run)
         else:
             self.tokens += list(run)
@@ -288,6 +298,9 @@ class _Scanner:
             self.tokens.append('"' + bare if measured else bare)
         elif re.fullmatch(r"[\s\d.,+\-/%\\{}^_]+|.*\\(?:frac|sqrt).*", inside) and bare:
             self.text = self.text[: self.at] + inside + self.text[self.at :] if len(self.text) < 2 * LONGEST else ""
+        elif counted := _COUNTED.fullmatch(inside):
+            amount, unit, hour, half = counted.groups()
+            self.text = f"{self.text[: self.at]}{amount or hour}\\text{{ {unit or half}}}{self.text[self.at :]}"
         elif inside:
             self.tokens.append('"' + inside)
 

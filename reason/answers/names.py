@@ -13,7 +13,10 @@ def name_of(tokens: Sequence[str]) -> str:
 
 _SCRIPTS = re.compile(r"_(?:\{[^{}]*\}|\\?\w+)|'|\^\{?\\prime\}?")
 _WRAPPERS = re.compile(r"\\(?:overline|bar|hat|vec|angle|triangle|Delta|overrightarrow|min|max|text)\b")
-_NAME = r"(?:[A-Za-z]|\\[A-Za-z]+|[A-Z]{2,6}|T+|\|[A-Z]{2}\||[A-Za-z]\([^()+*/=]*\)|[A-Z][a-z]?)"
+_NAME = (
+    r"(?:[A-Za-z]|\\[A-Za-z]+|[A-Z]{2,6}|T+|\|[A-Z]{2}\|"
+    r"|[A-Za-z](?:\^\{-1\})?\([^()+*/=]*\)|\\frac\{d[A-Za-z]?\}\{d[A-Za-z]\}|[A-Z][a-z]?)"
+)
 _NAMES = re.compile(
     rf"{_NAME}(?::{_NAME})*\Z|\((?:{_NAME},)+{_NAME}\)\Z|\\frac\{{[A-Z]{{1,3}}\}}\{{[A-Z]{{1,3}}\}}\Z|{_NAME}(?:,{_NAME})+\Z"
 )

@@ -29,6 +29,8 @@ def related(tokens: Sequence[str], one: One) -> Form | None:
         Unreadable: A chain or a side that this tier does not know.
     """
     rounded = split(tokens, {r"\approx"})
+    if rounded and tokens[0] == r"\approx":
+        return one(rounded[0])
     if len(rounded) > 1:
         return one(rounded[1] if is_name(rounded[0]) else rounded[0])
     sides: list[list[str]] = [[]]
