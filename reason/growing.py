@@ -140,7 +140,9 @@ class LiveTree:
         self._console, self._on = console, wanted and console.is_terminal
         self._growing = Growing(problem)
         self._started = time.monotonic()
-        self._live = Live(console=console, transient=True, get_renderable=self._shown, refresh_per_second=FRAMES_A_SECOND)
+        self._live = Live(
+            console=console, transient=True, get_renderable=self._shown, refresh_per_second=FRAMES_A_SECOND
+        )
 
     def __enter__(self) -> LiveTree:
         if self._on:

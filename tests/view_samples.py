@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import pathlib
 import random
 
 from reason.view.data import Node, ProblemView, Row, RunView, Vote
+from reason.view.page import page
 
 STEPS = (
     "Ada has {a} boxes with {b} pens in each, so she has ${a} \\times {b}$ pens.\n",
@@ -91,3 +93,10 @@ def sample_run(questions: list[str]) -> RunView:
     )
     facts = (("Run", (("strategy", "beam"), ("n", "16"))), ("Versions", (("reason-toolkit", "0.1.0"),)))
     return RunView("toy: beam, n 16", (("accuracy", "70 %"), ("problems", str(len(rows)))), facts, rows)
+
+
+def write(folder: pathlib.Path, run: RunView, problems: list[ProblemView]) -> str:
+    """Write a page into the folder; returns its address."""
+    file = folder / "page.html"
+    file.write_bytes(page(run, problems).encode())
+    return file.as_uri()
