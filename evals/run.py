@@ -11,8 +11,9 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from reason.budget import Budget, Budgets, Meter, Rates
 from reason.calls import Caller
@@ -74,13 +75,9 @@ def evaluate(
             on_record(record, outcome)
 
     waiting = [problem for problem in problems if problem.id not in known]
-    too_long = {problem.id: reason for problem in waiting if (reason := does_not_fit(problem, policy))}
-    budget, sampling = budget or Budget(), sampling or Sampling()
-    unasked = [
-        Outcome(problem, None, None, failures=(Failure("extend", too_long[problem.id]),))
-        for problem in waiting
-        if problem.id in too_long
-    ]
+    unasked = without_room(waiting, policy)
+    asked: dict[str, Any] = {"policy": policy, "search": search, "scorer": scorer, "seed": seed}
+    asked |= {"sampling": sampling or Sampling(), "budget": budget or Budget()}
     with ExitStack() as stack:
         kept = None
         if store is not None:
@@ -88,27 +85,30 @@ def evaluate(
             if ours:
                 stack.enter_context(kept)
             enter(kept, problems)
-            told = recording(
-                kept, policy=policy, search=search, scorer=scorer, sampling=sampling, budget=budget, seed=seed
-            )
-            for outcome in unasked:
-                meter, calls = Meter(Budget(), Rates()), Caller(policy, scorer, retries=0, seed=seed)
-                told.start(outcome.problem, calls, meter).finish(outcome)
-        for outcome in unasked:
+            keep(kept, unasked.values(), **asked)
+        for outcome in unasked.values():
             done(outcome)
-        solve(
-            [problem for problem in waiting if problem.id not in too_long],
-            policy=policy,
-            search=search,
-            scorer=scorer,
-            sampling=sampling,
-            budget=budget,
-            seed=seed,
-            progress=progress,
-            on_outcome=done,
-            store=kept,
-        )
+        rest = [problem for problem in waiting if problem.id not in unasked]
+        solve(rest, progress=progress, on_outcome=done, store=kept, **asked)
     return [known[problem.id] for problem in problems]
+
+
+def without_room(problems: Sequence[Problem], policy: Policy) -> dict[str, Outcome]:
+    """What problems whose questions do not fit the policy's context come to, by their ids: nothing, unasked."""
+    reasons = {problem.id: does_not_fit(problem, policy) for problem in problems}
+    return {
+        problem.id: Outcome(problem, None, None, failures=(Failure("extend", reason),))
+        for problem in problems
+        if (reason := reasons[problem.id]) is not None
+    }
+
+
+def keep(store: Store, outcomes: Iterable[Outcome], **asked: Any) -> None:
+    """Write outcomes of problems that nothing was asked for; `asked` as in `reason.solve`."""
+    search = recording(store, **asked)
+    calls = Caller(asked["policy"], asked["scorer"], retries=0, seed=0)
+    for outcome in outcomes:
+        search.start(outcome.problem, calls, Meter(Budget(), Rates())).finish(outcome)
 
 
 def enter(store: Store, problems: Sequence[Problem]) -> None:

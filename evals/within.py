@@ -15,11 +15,11 @@ from reason.allocate import solve_within
 from reason.budget import Budget
 from reason.evals.record import Grader, Record, record_of
 from reason.evals.results import Results
-from reason.evals.run import does_not_fit, enter
+from reason.evals.run import enter, without_room
 from reason.progress import Report
 from reason.search.table import Table
 from reason.trace import Store
-from reason.types import Failure, Outcome, Policy, Problem, Sampling, Scorer, UsageError
+from reason.types import Outcome, Policy, Problem, Sampling, Scorer, UsageError
 
 
 def check_total(tokens: int, strategy: str, budget: Budget, options: Mapping[str, Any]) -> None:
@@ -78,14 +78,9 @@ def evaluate_within(
     if store is not None:
         enter(store, problems)
     started = time.perf_counter()
-    reasons = {problem.id: does_not_fit(problem, policy) for problem in problems}
-    outcomes = {
-        problem.id: Outcome(problem, None, None, failures=(Failure("extend", reason),))
-        for problem in problems
-        if (reason := reasons[problem.id]) is not None
-    }
+    outcomes = without_room(problems, policy)
     for outcome in solve_within(
-        [problem for problem in problems if reasons[problem.id] is None],
+        [problem for problem in problems if problem.id not in outcomes],
         policy=policy,
         scorer=scorer,
         table=table,
