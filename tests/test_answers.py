@@ -132,6 +132,8 @@ def test_verdicts_say_what_is_wrong_with_the_input() -> None:
     assert not equal("", "5").scored
     assert equal("5", "1" * 5_000).verdict is Grade.LIMIT
     assert equal("5", "1" * 300).verdict is Grade.LIMIT
+    assert equal("1" * 300, "5").verdict is Grade.GOLD_ERROR
+    assert equal("1" * 300, "1" * 300).verdict is Grade.CORRECT
     assert equal("5", "(" * 100 + "5" + ")" * 100).verdict is Grade.LIMIT
     assert equal("5", r"\frac{5}{", symbolic=False).verdict is Grade.UNPARSEABLE
     assert equal("even", "odd").tier == "text"

@@ -131,6 +131,16 @@ def test_ray_actors_can_grade() -> None:
         ray.shutdown()
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(r"\binom{n}{2}2^{x}~andand", r"x_1_\sum_{k=1}^{n}_\binom{n}{2}2^{x}"), (r"a_{n_}\binom{n}{2}", r"n^{3}+n!")],
+)
+def test_what_the_fuzzer_found(first: str, second: str) -> None:
+    for gold, pred in ((first, second), (second, first)):
+        assert not equal(gold, pred, symbolic=False).correct
+        assert len(vote([gold, pred])) == 2
+
+
 PIECES = st.sampled_from(
     r"\frac{ \sqrt{ \left( \right) \begin{pmatrix} \end{pmatrix} & \\ { } ( ) [ ] | ^ _ ! , ; : = < > + - * / . 0 1 12"
     r" 3.5 x y n i e \pi \infty \sin \log \sum_{k=1}^{n} \int_0^1 \binom{5}{2} \text{ cm} % $ \% \pm \cup \in \{ \} and"

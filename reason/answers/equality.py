@@ -18,7 +18,7 @@ import re
 import time
 
 from reason.answers import exact
-from reason.answers.algebra import Limit
+from reason.answers.algebra import Limit, Unreadable
 from reason.answers.forms import read
 from reason.answers.latex import LONGEST, THIN, THOUSANDS, clean
 from reason.answers.shapes import Based, Colon, Text, Unread
@@ -72,9 +72,13 @@ def _graded(
         pred = named[named.lastindex or 1]
     if exact.identical(gold, pred, rules):
         return Grade.CORRECT, "exact", ""
+    try:
+        read(gold)
+    except Limit as error:
+        return Grade.GOLD_ERROR, "exact", f"the gold answer: {error}"
     oracle = _Oracle(pool, symbolic)
     try:
-        found = exact.same(gold, pred, rules=rules, decide=oracle)
+        found = _same(gold, pred, rules, oracle)
         forms = read(gold), read(pred)
     except (Limit, RecursionError) as error:
         return Grade.LIMIT, "exact", str(error)
@@ -91,6 +95,13 @@ def _graded(
     if isinstance(forms[1], Unread) and not oracle.replies and not isinstance(forms[0], Unread):
         return Grade.UNPARSEABLE, tier, forms[1].reason
     return Grade.INCORRECT, tier, ""
+
+
+def _same(gold: str, pred: str, rules: Rules, oracle: _Oracle) -> bool | None:
+    try:
+        return exact.same(gold, pred, rules=rules, decide=oracle)
+    except Unreadable:
+        return None
 
 
 def _surface(answer: str) -> str:

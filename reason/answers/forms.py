@@ -215,7 +215,8 @@ def _grouped(tokens: Sequence[str]) -> Form | None:
             raise Unreadable("a set by its condition")
         return Many("set", _each(tokens[1:-1]))
     closing = [index for index, token in enumerate(tokens) if token.startswith("\\end:")]
-    if first.startswith("\\begin:") and first[7:] in linear.MATRICES and closing == [len(tokens) - 1]:
+    whole = closing == [len(tokens) - 1] and first[7:] == last[5:]
+    if first.startswith("\\begin:") and first[7:] in linear.MATRICES and whole:
         return Matrix(linear.cells(tokens[1:-1], _one))
     return None
 

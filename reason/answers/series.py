@@ -10,7 +10,7 @@ import re
 from fractions import Fraction
 
 from reason.answers import algebra, evaluate, parse
-from reason.answers.algebra import Ratio, Unreadable
+from reason.answers.algebra import Limit, Ratio, Unreadable
 from reason.answers.nodes import Node, Num, Op, Sym
 
 LONGEST = (200, 14, 3)
@@ -123,11 +123,15 @@ def samples(left: Node, right: Node) -> list[tuple[Node, Node]]:
     names = bounds(left) | bounds(right)
     if not 1 <= len(names) <= 2 or "\\infty" in names:
         return []
-    found = []
-    for sample in _SAMPLES:
-        pair = [left, right]
-        for place, name in enumerate(sorted(names)):
-            value = Num(Fraction(sample + place))
-            pair = [replaced(with_functions(side, name), name, value) for side in pair]
-        found.append((pair[0], pair[1]))
-    return found
+    try:
+        return [_at(left, right, sorted(names), sample) for sample in _SAMPLES]
+    except (Unreadable, Limit):
+        return []
+
+
+def _at(left: Node, right: Node, names: list[str], sample: int) -> tuple[Node, Node]:
+    pair = [left, right]
+    for place, name in enumerate(names):
+        value = Num(Fraction(sample + place))
+        pair = [replaced(with_functions(side, name), name, value) for side in pair]
+    return pair[0], pair[1]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from reason.answers import exact, keys
-from reason.answers.algebra import Limit
+from reason.answers.algebra import Limit, Unreadable
 from reason.types import UsageError
 
 MOST_MERGED = 64
@@ -89,7 +89,7 @@ def _key(answer: str) -> Hashable:
 def _agree(first: str, second: str) -> bool:
     try:
         return bool(exact.same(first, second)) and bool(exact.same(second, first))
-    except (Limit, RecursionError):
+    except (Limit, Unreadable, RecursionError):
         return False
 
 
