@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from reason.policies.fake import FakePolicy, FakeScorer, StreamingFakePolicy
+import reason
+from reason.policies.fake import FakePolicy, FakeScorer, StreamingFakePolicy, fake_problems
 from reason.trace.keys import Hashes
 from reason.types import MissingExtraError, Outcome, Path, Sampling, Score, Step
 
 HASHES = ("policy", "scorer")
+PROBLEMS = fake_problems(3)
 
 
 class Ends(MissingExtraError):
@@ -101,3 +103,11 @@ def shown(outcomes: Sequence[Outcome], *, tree: bool = True) -> list[Any]:
         )
         for outcome in outcomes
     ]
+
+
+def run(search: Any, paid: Paid, store: Any = None, **options: Any) -> list[Outcome]:
+    """A search on `PROBLEMS`, or those given, by backends that log to `paid`, or those given."""
+    judged = bool({"scorer", "compare"} & getattr(search, "needs", frozenset()))
+    settings: dict[str, Any] = {"policy": LoggingPolicy(paid), "scorer": LoggingScorer(paid) if judged else None}
+    problems = options.pop("problems", PROBLEMS)
+    return reason.solve(problems, search=search, store=store, progress=False, **{**settings, **options})
