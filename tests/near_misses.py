@@ -96,7 +96,8 @@ NEAR_MISSES: dict[str, Pairs] = {
         (r"\sum_{k=1}^{n}k", r"\frac{n(n-1)}{2}"), (r"\sum_{k=0}^{9}k^2", "385"),
         (r"\sum_{k=1}^{n}x^k", r"\sum_{k=0}^{n}x^k"),
         (r"\prod_{k=1}^{5}k", "100"), (r"\sum_{k=1}^{n}a_k", r"\sum_{k=1}^{n}a_{k+1}"), (r"\int_0^1 x\,dx", "1"),
-        (r"\int_0^1 x\,dx", r"\int_0^2 x\,dx"), (r"\lim_{x\to0}\frac{\sin x}{x}", "0"),
+        (r"\int_0^1 x\,dx", r"\int_0^2 x\,dx"), (r"\int_0^1 x\,dx", r"\frac12+10^{-30}"), (r"\Gamma(5)", "120"),
+        (r"\int_0^1 x\,dx", "0.50000000000001"), (r"\lim_{x\to0}\frac{\sin x}{x}", "0"),
         (r"F_n = \sum_{k=0}^{n-1} F_k F_{n-k-1}", r"F_n = \sum_{k=0}^{n-2} F_k F_{n-k-2}"),
     ],
     "tuples and intervals": [

@@ -45,6 +45,7 @@ PROVED = [
     (r"\sum_{k=1}^{10}k^2", "385"), (r"\sum_{k=1}^{n}x^k", r"\sum_{j=0}^{n-1}x^{j+1}"), (r"\prod_{k=1}^{5}k", "120"),
     (r"\sum_{k=1}^3 a_k", "a_1+a_2+a_3"), (r"\sum_{k=0}^{n-1}F_kF_{n-k-1}", r"\sum_{i=0}^{n-1}F_{n-i-1}F_i"),
     ("(n+1)!", "(n+1)n!"), (r"\binom{n}{2}", r"\frac{n(n-1)}{2}"), (r"\binom{n}{k}", r"\binom{n}{n-k}"), ("7!!", "105"),
+    (r"\Gamma(5)", "24"),
     (r"\sum_{i=1}^{3}\sum_{j=1}^{2}ij", "18"),
     # matrices
     (

@@ -133,7 +133,11 @@ def test_ray_actors_can_grade() -> None:
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [(r"\binom{n}{2}2^{x}~andand", r"x_1_\sum_{k=1}^{n}_\binom{n}{2}2^{x}"), (r"a_{n_}\binom{n}{2}", r"n^{3}+n!")],
+    [
+        (r"\binom{n}{2}2^{x}~andand", r"x_1_\sum_{k=1}^{n}_\binom{n}{2}2^{x}"),
+        (r"a_{n_}\binom{n}{2}", r"n^{3}+n!"),
+        (r"\log_2(10^{400}+1)", "5"),
+    ],
 )
 def test_what_the_fuzzer_found(first: str, second: str) -> None:
     for gold, pred in ((first, second), (second, first)):

@@ -100,7 +100,7 @@ def _graded(
 def _same(gold: str, pred: str, rules: Rules, oracle: _Oracle) -> bool | None:
     try:
         return exact.same(gold, pred, rules=rules, decide=oracle)
-    except Unreadable:
+    except (Unreadable, ArithmeticError):
         return None
 
 

@@ -209,5 +209,8 @@ def _whole_logarithm(value: Fraction | None, base: Fraction | None) -> int | Non
     if value < 1:
         inverse = _whole_logarithm(1 / value, base)
         return None if inverse is None else -inverse
-    exponent = round(math.log(value) / math.log(base)) if value.denominator == 1 else 0
+    if value.denominator != 1:
+        return None
+    scale = math.log(base.numerator) - math.log(base.denominator)
+    exponent = round(math.log(value.numerator) / scale) if scale else -1
     return exponent if 0 <= exponent <= 512 and base**exponent == value else None

@@ -116,7 +116,7 @@ def _structure(answer: str, commas: str) -> Form:
     try:
         tokens = tokenize(text, commas=commas)
         return _items(tokens)
-    except Unreadable as error:
+    except (Unreadable, ArithmeticError) as error:
         return Unread(text, str(error), isinstance(error, Malformed))
 
 

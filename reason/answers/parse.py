@@ -314,9 +314,17 @@ class _Parser:
             return self.symbol(f"{name}{{{self.raw()}}}")
         if name == "Delta" and len(self.peek()) == 1 and self.peek().isalpha():
             return self.symbol("Delta " + self.take())
+        if name in ("Gamma", "zeta") and self.peek() == "(":
+            return self.special(name)
         if name in GREEK:
             return self.symbol("\\" + name)
         raise Unreadable(f"unknown command {name!r}")
+
+    def special(self, name: str) -> Node:
+        """Γ of a number or an expression as a factorial; ζ is left to the symbolic tier."""
+        if name == "zeta":
+            raise Unreadable("the zeta function")
+        return Op("fact", (Op("add", (self.atom(), Num(Fraction(-1)))),))
 
     def series(self, name: str) -> Node:
         """A sum or product over an index; its body ends at the next + or -. A range of another form is kept as text."""

@@ -89,7 +89,7 @@ def _key(answer: str) -> Hashable:
 def _agree(first: str, second: str) -> bool:
     try:
         return bool(exact.same(first, second)) and bool(exact.same(second, first))
-    except (Limit, Unreadable, RecursionError):
+    except (Limit, Unreadable, ArithmeticError, RecursionError):
         return False
 
 

@@ -14,6 +14,7 @@ import gc
 import json
 import logging
 import os
+import re
 import selectors
 import signal
 import sys
@@ -24,6 +25,9 @@ from typing import Any
 Compare = Callable[[str, str], dict[str, Any]]
 
 DIGITS = 10
+FINE_DIGITS = 60
+_FINE = re.compile(r"\^\s*\{?\s*-\s*\d{2}|\.\d{10}|e-\d{2}")
+"""Tiny numbers and long decimals are compared in more digits."""
 WARM_UP = (
     (r"\frac{1}{2}x", r"x/2"),
     (r"\tan^2(x)+1", r"\sec^2(x)"),
@@ -163,7 +167,8 @@ def _comparer() -> Compare:
         found = read(pred)
         if not found:
             return {"grade": "unparseable", "reason": "Math-Verify cannot read the prediction"}
-        same = verify(expected, found, float_rounding=DIGITS, numeric_precision=2 * DIGITS, timeout_seconds=None)
+        digits = FINE_DIGITS if _FINE.search(gold + " " + pred) else DIGITS
+        same = verify(expected, found, float_rounding=digits, numeric_precision=2 * digits, timeout_seconds=None)
         return {"grade": "correct" if same else "incorrect", "reason": ""}
 
     for gold, pred in WARM_UP:
