@@ -8,8 +8,8 @@ A scorer is anything with `judge(paths)` (`reason.types.Scorer`). It may also ha
 - `compare(pairs)`: async; for each pair of paths a score whose value is the probability that the first is better, for
   strategies that compare; and `count_pair_tokens(first, second)`, as `count_tokens`;
 - `validate(problems)`: raises UsageError where it cannot judge these problems;
-- `identity`: a text that differs wherever its scores would (model, prompts, options), which a trace store keeps them by;
-  without it they are kept by its class and `name`.
+- `identity`: a text that differs wherever its scores would (model, prompts, options), which a trace store keeps them
+  by; without it they are kept by its class and `name`.
 """
 
 from importlib import import_module
