@@ -54,6 +54,8 @@ class EvalCommand:
         total_tokens: One budget for all problems, instead of n and the budget of each; None: each for itself.
         resume: Whether the evaluation may be added to another one's folder.
         trace: Whether the results folder holds a trace store.
+        store: The trace store, where it is not in the results folder.
+        concurrency: Problems open at a time.
 
     Raises:
         UsageError: total_tokens is given and the strategy cannot share a budget or has options, or it is below 1.
@@ -71,6 +73,8 @@ class EvalCommand:
     total_tokens: int | None = None
     resume: bool = False
     trace: bool = True
+    store: FilePath | None = None
+    concurrency: int = 64
 
     def __post_init__(self) -> None:
         if self.total_tokens is not None:
@@ -107,6 +111,12 @@ class EvalCommand:
             results, store = self._open(stack)
             return self._run(results, store, as_json)
 
+    def measure(self, finished: list[Record]) -> dict[str, Any]:
+        """Evaluate without a word; `finished` gets each new record as it comes. Returns the summary."""
+        with ExitStack() as stack:
+            results, store = self._open(stack)
+            return self._summary(results, self._records(results, store, finished))
+
     def _open(self, stack: ExitStack) -> tuple[Results | None, Store | None]:
         """The results folder and the trace store; the store first, since it keeps other runs out."""
         if self.out is None:
@@ -116,7 +126,8 @@ class EvalCommand:
         config = self.config()
         place = place_of(self.out, config, resume=self.resume)
         make_folder(self.out)
-        store = stack.enter_context(Store(self.out / STORE, config=shared(config))) if self.trace else None
+        file = self.store or self.out / STORE
+        store = stack.enter_context(Store(file, config=shared(config))) if self.trace else None
         return Results(place, config), store
 
     def _check_identities(self) -> None:
@@ -143,13 +154,18 @@ class EvalCommand:
         except KeyboardInterrupt:
             self._interrupted(done + len(finished))
             return 130
-        summary = {**self.head, **summarize(records), "curve": curve_or_none(records, self.n)}
-        if results is not None:
-            results.finish(summary)
+        summary = self._summary(results, records)
         print_summary(console, summary, records)
         if as_json:
             print(json_line({key: summary[key] for key in (*self.head, *PRINTED)}))
         return 0
+
+    def _summary(self, results: Results | None, records: Sequence[Record]) -> dict[str, Any]:
+        """What all records come to; kept in the results folder."""
+        summary = {**self.head, **summarize(records), "curve": curve_or_none(records, self.n)}
+        if results is not None:
+            results.finish(summary)
+        return summary
 
     def _records(self, results: Results | None, store: Store | None, finished: list[Record]) -> list[Record]:
         """The records of all problems; `finished` gets each new one as it comes."""
@@ -163,6 +179,7 @@ class EvalCommand:
                 tokens=self.total_tokens,
                 sampling=self.sampling,
                 seed=self.seed,
+                concurrency=self.concurrency,
                 results=results,
                 progress=None,
                 store=store,
@@ -176,6 +193,7 @@ class EvalCommand:
             sampling=self.sampling,
             budget=self.budget,
             seed=self.seed,
+            concurrency=self.concurrency,
             results=results,
             progress=None,
             on_record=lambda record, _: finished.append(record),

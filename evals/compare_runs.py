@@ -24,7 +24,7 @@ from reason.evals.variance import Variance, clustered_error, coded, decompose, s
 from reason.types import UsageError
 
 KILO, TERA = 1e3, 1e12
-NOT_OF_THE_METHOD = ("seed", "version", "out")
+NOT_OF_THE_METHOD = ("seed", "problem_seed", "version", "out")
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ def evaluate(
     sampling: Sampling | None = None,
     budget: Budgets | None = None,
     seed: int = 0,
+    concurrency: int = 64,
     results: Results | None = None,
     progress: bool | None = False,
     on_record: Callable[[Record, Outcome], None] | None = None,
@@ -54,7 +55,7 @@ def evaluate(
     Args:
         problems: With gold answers; their ids must differ.
         grade: Compares a solution's text with the gold answer.
-        policy, search, scorer, sampling, budget, seed: As in `reason.solve`.
+        policy, search, scorer, sampling, budget, seed, concurrency: As in `reason.solve`.
         results: Where records are kept and looked up.
         progress: None shows a bar on a terminal, False never.
         on_record: Called with each new record and its outcome as the problem finishes.
@@ -89,7 +90,7 @@ def evaluate(
         for outcome in unasked.values():
             done(outcome)
         rest = [problem for problem in waiting if problem.id not in unasked]
-        solve(rest, progress=progress, on_outcome=done, store=kept, **asked)
+        solve(rest, progress=progress, on_outcome=done, store=kept, concurrency=concurrency, **asked)
     return [known[problem.id] for problem in problems]
 
 

@@ -55,6 +55,7 @@ def evaluate_within(
     tokens: int,
     sampling: Sampling,
     seed: int = 0,
+    concurrency: int = 64,
     results: Results | None = None,
     progress: Report = False,
     on_record: Callable[[Record, Outcome], None] | None = None,
@@ -65,7 +66,7 @@ def evaluate_within(
     Args:
         problems: With gold answers; their ids must differ.
         grade: Compares a solution's text with the gold answer.
-        policy, scorer, table, tokens, sampling, seed, progress: As in `reason.allocate.solve_within`.
+        policy, scorer, table, tokens, sampling, seed, concurrency, progress: As in `reason.allocate.solve_within`.
         results: Where records are kept; where those of all problems are already there, nothing is run.
         on_record: Called with each record and its outcome.
         store: As in `reason.solve`.
@@ -87,6 +88,7 @@ def evaluate_within(
         tokens=tokens,
         sampling=sampling,
         seed=seed,
+        concurrency=concurrency,
         progress=progress,
         store=store,
     ):

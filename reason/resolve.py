@@ -62,6 +62,7 @@ def setup(
     aggregate: str | None = None,
     task: Task | None = None,
     options: Sequence[str] = (),
+    loaded: dict[Any, Any] | None = None,
 ) -> Setup:
     """Check the names, cheapest first, then load.
 
@@ -75,6 +76,7 @@ def setup(
         aggregate: How a process scorer's step values become one; None is the scorer's own.
         task: What is evaluated; None for a question of the user's own.
         options: The strategy's, as KEY=VALUE.
+        loaded: Models that earlier calls loaded; they are taken from it, and new ones are added to it.
 
     Raises:
         UsageError: A name or option is unknown, or the parts do not fit each other.
@@ -109,10 +111,18 @@ def setup(
         raise UsageError(
             f"--aggregate {aggregate} needs a scorer that judges steps: pass --scorer process or a directory"
         )
-    policy = find_policy(model)
+    held = {} if loaded is None else loaded
+    if model not in held:
+        held[model] = find_policy(model)
+    policy: Policy = held[model]
     if PARTIAL in needs and not policy.capabilities.partial:
         raise UsageError(f"{name} extends partial solutions, which {model} cannot: pass --strategy best_of_n")
-    judge = None if wanted is None else find_scorer(wanted, aggregate=aggregate, task=task, policy=policy)
+    judge: Scorer | None = None
+    if wanted is not None:
+        key = (model, wanted, aggregate, id(task))
+        if key not in held:
+            held[key] = find_scorer(wanted, aggregate=aggregate, task=task, policy=policy), task
+        judge = held[key][0]
     return Setup(model, name, wanted, policy, search, judge, given)
 
 
