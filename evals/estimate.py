@@ -9,9 +9,9 @@ each. Tokens that a shared trace saves are not taken off.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -63,13 +63,13 @@ def estimate(run: str, command: EvalCommand) -> Estimate:
     if not left:
         return Estimate(run, len(problems), 0, 0, 0, 0.0, "done")
     if command.total_tokens is not None:
-        return Estimate(run, len(problems), len(left), command.total_tokens, 0, None, "the run's own budget")
+        return Estimate(run, len(problems), len(left), command.total_tokens, 0, None, "its total")
     if done:
         seconds = max(row.elapsed for row in done)
-        return _scaled(run, command, len(left), done, seconds, f"{len(done)} finished problems")
+        return _scaled(run, command, len(left), done, seconds, f"{len(done)} done here")
     records, seconds = _probe(command, _spread(left))
     spent = sum(row.generated_tokens for row in records)
-    return _scaled(run, command, len(left), records, seconds, f"a probe of {len(records)} problems", spent)
+    return _scaled(run, command, len(left), records, seconds, f"{len(records)} probed", spent)
 
 
 def _kept(command: EvalCommand) -> tuple[Record, ...]:
@@ -141,24 +141,38 @@ def data_of(found: Sequence[Estimate]) -> dict[str, Any]:
 
 
 def print_estimates(console: Console, found: Sequence[Estimate]) -> None:
-    """As a table with the sum under it."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("run", "left", "tokens each", "generated tokens", "scored tokens", "time", "from"):
-        table.add_column(column, justify="left" if column in ("run", "from") else "right", overflow="fold")
-    for item in found:
-        each = f"{item.generated_tokens / item.left:,.0f}" if item.left else "–"
-        counts = (f"{item.left} of {item.problems}", each, f"{item.generated_tokens:,}", f"{item.scored_tokens:,}")
-        table.add_row(plain(item.run), *counts, duration(item.seconds), item.source)
+    """As tables with the sum under them."""
+    for group, items in sections(found, lambda item: item.run).items():
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for column in ("run", "left", "tokens each", "tokens", "time", "from"):
+            table.add_column(column, justify="left" if column in ("run", "from") else "right", overflow="fold")
+        for item in items:
+            each = f"{item.generated_tokens / item.left:,.0f}" if item.left else "–"
+            counts = (f"{item.left} of {item.problems}", each, f"{item.generated_tokens:,}")
+            table.add_row(plain(item.run.removeprefix(f"{group}/")), *counts, duration(item.seconds), item.source)
+        if group:
+            console.print(plain(group), style="bold", markup=False, highlight=False)
+        console.print(table, highlight=False)
     total = data_of(found)
-    if len(found) > 1:
-        sums = (f"{total['generated_tokens']:,}", f"{total['scored_tokens']:,}", duration(total["seconds"]))
-        table.add_row("all", "", "", *sums, "")
-    console.print(table, highlight=False)
     console.print(
-        f"Estimated per problem from what is named last; the probes took {total['probe_tokens']:,} tokens and are not "
-        "kept. Time is this machine's with as few problems at once; what a shared trace saves is not taken off.",
+        f"In all {total['generated_tokens']:,} generated and {total['scored_tokens']:,} scored tokens, time "
+        f"{duration(total['seconds'])}. The problems left are taken to cost as much each as those named last; probes "
+        f"took {total['probe_tokens']:,} tokens and are not kept. Time is of this machine with so few at once; "
+        "what a shared trace saves is not taken off.",
         highlight=False,
     )
+
+
+Item = TypeVar("Item")
+
+
+def sections(items: Sequence[Item], name: Callable[[Item], str]) -> dict[str, list[Item]]:
+    """The items by the folder in their names, empty for those that have none."""
+    found: dict[str, list[Item]] = {}
+    for item in items:
+        group, slash, _ = name(item).rpartition("/")
+        found.setdefault(group if slash else "", []).append(item)
+    return found
 
 
 def duration(seconds: float | None) -> str:

@@ -61,10 +61,19 @@ class Asked:
 
 @dataclass(slots=True)
 class Prepared:
-    """Makes commands; tasks and models that several of them use are loaded once."""
+    """Makes commands; tasks and models that several of them use are loaded once.
+
+    Attributes:
+        tasks: By the names that they were asked for with.
+        models: Policies by name, and scorers by what they were asked for with.
+    """
 
     tasks: dict[str, Task] = field(default_factory=dict)
     models: dict[Any, Any] = field(default_factory=dict)
+
+    def forget_scorers(self) -> None:
+        """Load scorers anew: one that remembers what it judged would charge the next run less."""
+        self.models = {key: model for key, model in self.models.items() if isinstance(key, str)}
 
     def command(
         self,

@@ -14,7 +14,7 @@ import re
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -23,7 +23,7 @@ from rich.table import Table
 
 from reason.evals.command import PRINTED, EvalCommand, interval, percent
 from reason.evals.compare_runs import NOT_OF_THE_METHOD
-from reason.evals.estimate import data_of, duration, estimate, print_estimates
+from reason.evals.estimate import data_of, duration, estimate, print_estimates, sections
 from reason.evals.prepare import CONCURRENCY, Asked, Prepared
 from reason.evals.record import Record
 from reason.evals.results import ADDED, STORE, make_folder, shared, write_whole
@@ -39,11 +39,16 @@ class Run:
 
     Attributes:
         name: Its folder within the sweep's.
-        command: What is run.
+        asked: What is run.
+        config: What identifies it.
+        out, store: Its folder and its trace store, as for `EvalCommand`.
     """
 
     name: str
-    command: EvalCommand
+    asked: Asked
+    config: Mapping[str, Any]
+    out: FilePath | None
+    store: FilePath | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class SweepCommand:
         concurrency: Problems open at a time.
         flat: The runs differ in their seed alone: they are named by it, and none shares a trace.
         alone: There is one run, and `out` is its own folder.
+        resume: As in `EvalCommand`.
     """
 
     asked: Sequence[Asked]
@@ -65,6 +71,7 @@ class SweepCommand:
     concurrency: int = CONCURRENCY
     flat: bool = False
     alone: bool = False
+    resume: bool = False
 
     def run(self, *, dry_run: bool = False, as_json: bool = False) -> int:
         """Check all of them, run one after another, print, and return the exit code: 0; 130 when interrupted.
@@ -73,9 +80,10 @@ class SweepCommand:
             UsageError: One of them is wrong; nothing was run.
         """
         console = Console(stderr=as_json)
-        runs = self.prepared()
+        source = Prepared()
+        runs = self.prepared(source)
         if dry_run:
-            found = [estimate(run.name, run.command) for run in runs]
+            found = [estimate(run.name, self._command(source, run)) for run in runs]
             print_estimates(console, found)
             if as_json:
                 print(json_line(data_of(found)))
@@ -86,7 +94,7 @@ class SweepCommand:
             finished = list[Record]()
             self._make_group(run)
             try:
-                summary = run.command.measure(finished)
+                summary = self._command(source, run).measure(finished)
             except KeyboardInterrupt:
                 kept = f"what is done is in {self.out}; run the same command again to continue"
                 told = kept if self.out else "pass --out to keep what is done"
@@ -99,13 +107,12 @@ class SweepCommand:
             print(json_line({"runs": [_printed(summary) for summary in summaries], "over_seeds": joined}))
         return 0
 
-    def prepared(self) -> list[Run]:
-        """The runs, checked and loaded.
+    def prepared(self, source: Prepared) -> list[Run]:
+        """The runs, checked; what they need is loaded once.
 
         Raises:
             UsageError: One of them is wrong, or two would share a folder.
         """
-        source = Prepared()
         runs = list[Run]()
         for asked in self.asked:
             command = source.command(asked, trace=self.trace, concurrency=self.concurrency)
@@ -117,25 +124,30 @@ class SweepCommand:
                 name = f"{group_name(asked)}/{run_name(command)}"
             if any(run.name == name for run in runs):
                 raise UsageError(f"two runs would have the folder {name}: name each once, or sweep them apart")
-            runs.append(Run(name, self._placed(name, command)))
+            out = None if self.out is None else self.out if self.alone else self.out / name
+            store = None if out is None or self.alone or self.flat else out.parent / STORE
+            runs.append(Run(name, asked, command.config(), out, store))
         return runs
 
-    def _placed(self, name: str, command: EvalCommand) -> EvalCommand:
-        if self.out is None:
-            return command
-        out = self.out if self.alone else self.out / name
-        store = None if self.alone or self.flat else out.parent / STORE
-        return replace(command, out=out, store=store)
+    def _command(self, source: Prepared, run: Run) -> EvalCommand:
+        source.forget_scorers()
+        return source.command(
+            run.asked,
+            out=run.out,
+            store=run.store,
+            resume=self.resume,
+            trace=self.trace,
+            concurrency=self.concurrency,
+        )
 
     def _make_group(self, run: Run) -> None:
         """Write down what the runs beside this one have in common, which is how their trace is known as theirs."""
-        store = run.command.store
-        if store is None or not self.trace:
+        if run.store is None or not self.trace:
             return
-        make_folder(store.parent)
-        file = store.parent / "config.json"
+        make_folder(run.store.parent)
+        file = run.store.parent / "config.json"
         if not file.exists():
-            write_whole(file, json.dumps(shared(run.command.config()), indent=2) + "\n")
+            write_whole(file, json.dumps(shared(run.config), indent=2) + "\n")
 
 
 def group_name(asked: Asked) -> str:
@@ -181,7 +193,7 @@ def _over_seeds(runs: Sequence[Run], summaries: Sequence[Mapping[str, Any]]) -> 
     """Mean and standard deviation of the accuracy, for runs that differ in their seed alone."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for run, summary in zip(runs, summaries, strict=True):
-        config = {key: value for key, value in run.command.config().items() if key not in NOT_OF_THE_METHOD}
+        config = {key: value for key, value in run.config.items() if key not in NOT_OF_THE_METHOD}
         groups.setdefault(json.dumps(config, sort_keys=True, default=str), []).append(summary)
     found = list[dict[str, Any]]()
     for group in groups.values():
@@ -196,16 +208,22 @@ def _over_seeds(runs: Sequence[Run], summaries: Sequence[Mapping[str, Any]]) -> 
 def print_summaries(
     console: Console, summaries: Sequence[Mapping[str, Any]], joined: Sequence[Mapping[str, Any]]
 ) -> None:
-    """One line a run; under them, what those of several seeds come to together."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("run", "problems", "accuracy", "95 % interval", "tokens each", "scored each", "time", "unscored"):
-        table.add_column(column, justify="left" if column == "run" else "right", overflow="fold")
+    """One line a run, by groups; under them, what those of several seeds come to together."""
+    for group, lines in sections(summaries, lambda line: line["run"]).items():
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for column in ("run", "problems", "accuracy", "95 %", "tokens each", "time"):
+            table.add_column(column, justify="left" if column == "run" else "right", overflow="fold")
+        for line in lines:
+            name, count = line["run"].removeprefix(f"{group}/"), line["problems"]
+            each, took = f"{line['generated_tokens'] / count:,.0f}", duration(line["seconds"])
+            table.add_row(plain(name), str(count), percent(line["accuracy"]), interval(line["ci95"]), each, took)
+        if group:
+            console.print(plain(group), style="bold", markup=False, highlight=False)
+        console.print(table, highlight=False)
     for line in summaries:
-        count = line["problems"]
-        costs = (f"{line[key] / count:,.0f}" for key in ("generated_tokens", "scored_tokens"))
-        rates = (str(count), percent(line["accuracy"]), interval(line["ci95"]))
-        table.add_row(plain(line["run"]), *rates, *costs, duration(line["seconds"]), str(line["unscored"]))
-    console.print(table, highlight=False)
+        if line["unscored"]:
+            told = f"{line['run']}: {line['unscored']} unscored, of them failed {line['failed']}"
+            console.print(plain(told), style="yellow", markup=False, highlight=False)
     for item in joined:
         text = f"{item['task']}, {item['strategy']}, n {item['n']}: {percent(item['accuracy'])} over "
         text += f"{len(item['seeds'])} seeds (standard deviation {100 * item['sd']:.1f} points)"

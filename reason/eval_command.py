@@ -143,7 +143,7 @@ def evaluate(
         many = SweepCommand(each, out, not no_trace, max_concurrency, flat=True)
         raise typer.Exit(many.run(dry_run=dry_run, as_json=as_json))
     if dry_run:
-        alone = SweepCommand((asked,), out, not no_trace, max_concurrency, alone=True)
+        alone = SweepCommand((asked,), out, not no_trace, max_concurrency, alone=True, resume=resume)
         raise typer.Exit(alone.run(dry_run=True, as_json=as_json))
     command = Prepared().command(asked, out=out, resume=resume, trace=not no_trace, concurrency=max_concurrency)
     raise typer.Exit(command.run(as_json=as_json))
