@@ -145,6 +145,8 @@ async def asolve(
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
             await caller.close()
+            if recorded is not None:
+                recorded.store.flush()
     return [outcomes[index] for index in range(len(problems))]
 
 

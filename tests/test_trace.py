@@ -16,7 +16,7 @@ from trace_runs import PROBLEMS, Ends, LoggingPolicy, LoggingScorer, LoggingStre
 import reason
 from reason import Budget, Finish, Path, Problem, Sampling, Step
 from reason.policies.fake import FakePolicy, FakeScorer, fake_problems
-from reason.trace import read
+from reason.trace import Store, StoreError, read
 from reason.types import BackendError, Outcome
 from reason.work import SearchRun, ask, extend, judge
 
@@ -367,3 +367,68 @@ def test_one_path_that_breaks_every_call_costs_only_itself(backend: Any, file: F
     alone = shown(solve(None))
     assert alone[0][0].count("Candidate(") == 6 - alone[0][0].count("Failure(") == 5
     assert shown(solve(file)) == alone
+
+
+def problems_in(file: FilePath) -> int:
+    with read(file) as trace:
+        return len(list(trace.problems()))
+
+
+def test_what_lands_in_one_turn_is_written_at_its_end(file: FilePath) -> None:
+    seen = list[int]()
+
+    async def main(store: Store) -> None:
+        for problem in fake_problems(3):
+            with store.transaction(soon=True):
+                store.problem(problem)
+            seen.append(problems_in(file))
+        await asyncio.sleep(0)
+        seen.append(problems_in(file))
+        with store.transaction(soon=True):
+            store.problem(Problem("soon", "?"))
+        with store.transaction():
+            store.problem(Problem("now", "?"))
+        seen.append(problems_in(file))
+        with store.transaction(soon=True):
+            store.problem(Problem("last", "?"))
+
+    with Store(file) as store:
+        asyncio.run(main(store))
+    assert [*seen, problems_in(file)] == [0, 0, 0, 3, 5, 6]
+
+
+def test_without_an_event_loop_all_is_written_at_once(file: FilePath) -> None:
+    with Store(file) as store:
+        with store.transaction(soon=True):
+            store.problem(PROBLEMS[0])
+        assert problems_in(file) == 1
+
+
+def test_what_could_not_be_written_soon_is_told_by_the_next_write(file: FilePath) -> None:
+    class Full:
+        """A connection whose transactions cannot be ended."""
+
+        def __init__(self, real: sqlite3.Connection) -> None:
+            self.real, self.full = real, True
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.real, name)
+
+        def execute(self, statement: str, *values: Any) -> Any:
+            if statement == "COMMIT" and self.full:
+                raise sqlite3.OperationalError("database or disk is full")
+            return self.real.execute(statement, *values)
+
+    async def main(store: Store) -> None:
+        store._connection = full  # type: ignore[assignment]
+        with store.transaction(soon=True):
+            store.problem(PROBLEMS[0])
+        await asyncio.sleep(0)
+        full.full = False
+        with pytest.raises(StoreError, match="full"), store.transaction(soon=True):
+            store.problem(PROBLEMS[1])
+
+    with pytest.raises(StoreError, match="full"), Store(file) as store:
+        full = Full(store._connection)
+        asyncio.run(main(store))
+    assert problems_in(file) == 0

@@ -125,10 +125,10 @@ class Nodes:
             self._use(line[::-1], meter)
 
     def add(self, landed: Sequence[tuple[Path, bytes, Step]], sampling: Sampling, meter: Meter) -> None:
-        """Write steps that have landed, in one transaction."""
+        """Write steps that have landed."""
         if not landed:
             return
-        with self._store.transaction():
+        with self._store.transaction(soon=True):
             drawn, nodes = self._store.sampling(sampling), list[int]()
             for path, key, step in landed:
                 parent = self._at(path, meter)

@@ -3,14 +3,16 @@
     with Store("run.db") as store:
         reason.solve(problems, policy=policy, search=reason.best_of_n(), scorer=scorer, store=store)
 
-Every landed batch is one transaction, so a process killed at any moment loses at most what was in flight; running the
-same call again takes from the store what is there and pays for the rest (`reason.trace.recall`). `reason.trace.read`
-reads it, also meanwhile. Commits are not flushed to the disk one by one (WAL with synchronous=NORMAL): a machine that
-loses power may lose the last seconds, never the file.
+What lands in one turn of the event loop is one transaction, written at the turn's end, so a process killed at any
+moment loses at most what was in flight or had landed in that turn; what a search came to is written before anyone is
+told. Running the same call again takes from the store what is there and pays for the rest (`reason.trace.recall`).
+`reason.trace.read` reads it, also meanwhile. Commits are not flushed to the disk one by one (WAL with
+synchronous=NORMAL): a machine that loses power may lose the last seconds, never the file.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.metadata
 import json
@@ -26,7 +28,7 @@ from reason.trace.errors import explained
 from reason.trace.files import CHECKPOINT_PAGES, open_for_writing
 from reason.trace.keys import meta_text, problem_key, raw, settings_of
 from reason.trace.lock import Lock
-from reason.types import Problem, Sampling, UsageError
+from reason.types import Problem, ReasonError, Sampling, UsageError
 
 SOFTWARE = ("reason-toolkit", "torch", "transformers", "numpy")
 
@@ -57,6 +59,8 @@ class Store:
         self._ids: dict[tuple[str, object], int] = {}
         self._session = 0
         self._depth = 0
+        self._pending = False
+        self._failed: ReasonError | None = None
         try:
             self._settle(config)
         except BaseException:
@@ -89,33 +93,45 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None:
+                self.flush()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close the file and give the lock back; again does nothing."""
+        self._commit()
         with contextlib.suppress(sqlite3.Error):  # a full disk: the log stays beside the file and is read from there
             self._connection.close()
         self._lock.release()
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, soon: bool = False) -> Iterator[None]:
         """All or nothing of what is written inside; within another one, part of it.
 
+        Args:
+            soon: Whether it may wait for the end of the event loop's turn, to be written with what else lands in it.
+
         Raises:
-            StoreError: It cannot be written.
+            StoreError: It, or what was to be written soon, cannot be written.
         """
         if self._depth:
             yield
             return
+        self._refuse_after_failure()
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            if not self._pending:
+                self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             raise explained(error, self.file) from error
         self._depth = 1
         try:
             yield
-            self._connection.execute("COMMIT")
+            if not (soon and (self._pending or self._later())):
+                self._connection.execute("COMMIT")
+            self._pending = self._connection.in_transaction
         except BaseException as error:
             self._forget()
             if isinstance(error, sqlite3.Error):
@@ -124,10 +140,42 @@ class Store:
         finally:
             self._depth = 0
 
+    def _later(self) -> bool:
+        """Have the transaction ended at the end of the event loop's turn; False where no loop runs."""
+        try:
+            asyncio.get_running_loop().call_soon(self._commit)
+        except RuntimeError:
+            return False
+        return True
+
+    def _commit(self) -> None:
+        """Write what waits for it; what goes wrong is told by whatever is written next."""
+        if not self._pending:
+            return
+        try:
+            self._connection.execute("COMMIT")
+            self._pending = False
+        except sqlite3.Error as error:
+            self._forget()
+            self._failed = explained(error, self.file)
+
+    def flush(self) -> None:
+        """Write what waits for the end of the event loop's turn.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        self._commit()
+        self._refuse_after_failure()
+
+    def _refuse_after_failure(self) -> None:
+        if self._failed is not None:
+            raise self._failed
+
     def _forget(self) -> None:
         """Roll back, and forget the ids that may have been made inside."""
         self._ids.clear()
-        self._session = 0
+        self._session, self._pending = 0, False
         if self._connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
