@@ -1,4 +1,4 @@
-"""`reason eval` over many tasks, strategies and seeds: what runs, what is skipped, what it would cost, what is wrong."""
+"""`reason eval` over many tasks, strategies and seeds: what runs, what is skipped, what it would cost, what is not."""
 
 from __future__ import annotations
 
