@@ -420,6 +420,7 @@ def test_what_could_not_be_written_soon_is_told_by_the_next_write(file: FilePath
             return self.real.execute(statement, *values)
 
     async def main(store: Store) -> None:
+        full = Full(store._connection)
         store._connection = full  # type: ignore[assignment]
         with store.transaction(soon=True):
             store.problem(PROBLEMS[0])
@@ -429,6 +430,5 @@ def test_what_could_not_be_written_soon_is_told_by_the_next_write(file: FilePath
             store.problem(PROBLEMS[1])
 
     with pytest.raises(StoreError, match="full"), Store(file) as store:
-        full = Full(store._connection)
         asyncio.run(main(store))
     assert problems_in(file) == 0
