@@ -31,10 +31,12 @@ nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none; 
   padding-left: .75rem; margin: .5rem 0; } .right { font-weight: 600; }
 .said td:nth-child(2) { white-space: normal; overflow-wrap: anywhere; min-width: 5rem; max-width: 24rem; }
 .said td:nth-child(2), .said th:nth-child(2) { text-align: left; }
-@media screen and (max-width: 640px) { th, td { padding: .35rem .4rem; } }
+@media screen and (max-width: 640px) { table { font-size: .8rem; } th, td { padding: .3rem .35rem; }
+  th { white-space: normal; vertical-align: bottom; } .said td:nth-child(2) { min-width: 2.5rem; } }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; } .scroll { overflow: visible; }
-  th, td { padding: .2rem .4rem; white-space: normal; } figure, article, tr { break-inside: avoid; }
-  h2, h3, .caption { break-after: avoid; } nav { display: none; } }
+  th, td { padding: .2rem .4rem; white-space: normal; } .plate, .scroll, figure, article, tr { break-inside: avoid; }
+  figure { margin: .5rem 0; }
+  figure svg { max-width: 40rem; } h2, h3, .caption { break-after: avoid; } nav { display: none; } }
 """
 
 
@@ -130,10 +132,10 @@ def _panel(panel: Panel, prefix: str, sheet: dict[str, str]) -> list[str]:
     narrow = figure(panel.series, width=4, height=4.6, font=10, frame=panel.frame)
     own = f"{prefix}{panel.name}"
     return [
-        f'<section id="{own}"><h2>{_say(panel.heading)}</h2><p>{_say(panel.text)}</p>',
+        f'<section id="{own}"><div class="plate"><h2>{_say(panel.heading)}</h2><p>{_say(panel.text)}</p>',
         f'<figure role="img" aria-label="{_say(panel.heading)}">',
         f'<div class="wide">{classed(wide, f"{own}-w-", sheet)}</div>',
-        f'<div class="narrow">{classed(narrow, f"{own}-n-", sheet)}</div></figure>',
+        f'<div class="narrow">{classed(narrow, f"{own}-n-", sheet)}</div></figure></div>',
         *(table_html(table) for table in panel.tables),
         "</section>",
     ]

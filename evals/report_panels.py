@@ -109,7 +109,8 @@ def accuracy(told: Told) -> Made:
         return LeftOut("accuracy", "Accuracy against tokens", "a run generated no tokens, which no such axis can show.")
     text = (
         f"{len(told.known)} problems that every run was graded on. Bars and bands are 95 % bootstrap intervals over "
-        "problems. A run of independent samples is a curve: what its selection is expected to do with k of its samples."
+        "problems. A run of independent samples is a curve: what its selection is expected to do with k of its samples, "
+        "ties drawn by lot, so that its end can differ a little from the run's own accuracy."
     )
     frame = Frame("accuracy, with 95 % intervals", "generated tokens per problem")
     return Panel("accuracy", "Accuracy against tokens", text, frame, tuple(series))
@@ -213,7 +214,7 @@ def difficulty(told: Told) -> Made:
 
 
 def _levels(told: Told) -> tuple[str, dict[str, list[str]]] | None:
-    """The first kind of level that every problem has, with the problems of each; None where there is none."""
+    """The first kind of level that every problem has, with the problems of each; None without, or with few in each."""
     for name in LEVELS:
         found: dict[int, list[str]] = {}
         for problem in told.known:
@@ -222,7 +223,7 @@ def _levels(told: Told) -> tuple[str, dict[str, list[str]]] | None:
                 break
             found.setdefault(level, []).append(problem)
         else:
-            if 2 <= len(found) <= MOST_LEVELS:
+            if 2 <= len(found) <= MOST_LEVELS and len(told.known) >= FEWEST * len(found):
                 return name, {str(level): found[level] for level in sorted(found)}
     return None
 

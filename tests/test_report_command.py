@@ -187,6 +187,8 @@ def test_the_tasks_own_levels_come_before_fifths(runs: Path) -> None:
     for level, point in enumerate(made.series[0].points, 1):
         members = [good[name] for name, problem in levels.items() if problem.meta["level"] == level]
         assert point.y == sum(members) / len(members)
+    many = {name: Problem(name, "?", meta={"level": 1 + place % 8}) for place, name in enumerate(told.known)}
+    assert "fifths" in panel(replace(told, problems=many), "difficulty").text, "five problems a level are too few"
     levels.popitem()
     assert "fifths" in panel(replace(told, problems=levels), "difficulty").text
 
