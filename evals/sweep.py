@@ -11,7 +11,7 @@ Keys at the top hold for all runs; those of a task or strategy hold for its runs
     [[strategies]]
     strategy = "beam"
     n = [4, 16]
-    set = { width = 4 }
+    set = { branch = 2 }
 """
 
 from __future__ import annotations

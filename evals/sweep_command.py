@@ -200,6 +200,7 @@ def _over_seeds(runs: Sequence[Run], summaries: Sequence[Mapping[str, Any]]) -> 
         shares = [summary["accuracy"] for summary in group if summary["accuracy"] is not None]
         if len(shares) > 1:
             told = {key: group[0][key] for key in ("task", "strategy", "n", "model")}
+            told["runs"] = [summary["run"] for summary in group]
             mean, sd = statistics.fmean(shares), statistics.stdev(shares)
             found.append({**told, "seeds": [summary["seed"] for summary in group], "accuracy": mean, "sd": sd})
     return found
@@ -225,6 +226,7 @@ def print_summaries(
             told = f"{line['run']}: {line['unscored']} unscored, of them failed {line['failed']}"
             console.print(plain(told), style="yellow", markup=False, highlight=False)
     for item in joined:
-        text = f"{item['task']}, {item['strategy']}, n {item['n']}: {percent(item['accuracy'])} over "
-        text += f"{len(item['seeds'])} seeds (standard deviation {100 * item['sd']:.1f} points)"
+        name, slash, strategy = item["runs"][0].replace(f"-seed{item['seeds'][0]}", "").partition("/")
+        which = f"{name}, {strategy}" if slash else f"{item['task']}, {item['strategy']}, n {item['n']}"
+        text = f"{which}: {percent(item['accuracy'])} over {len(item['seeds'])} seeds, sd {100 * item['sd']:.1f}"
         console.print(plain(text), markup=False, highlight=False)

@@ -13,7 +13,7 @@ from reason.cli import main
 from reason.evals.compare_runs import compare_runs
 from reason.evals.results import STORE, store_file
 from reason.evals.stored import read_runs
-from reason.evals.sweep import combinations_of, read_sweep
+from reason.evals.sweep import OF_STRATEGY, OF_TASK, TOP, combinations_of, read_sweep
 from reason.policies.fake import FakePolicy, FakeScorer
 from reason.trace import read
 
@@ -277,3 +277,12 @@ def test_keys_of_tasks_and_strategies_go_before_those_at_the_top(tmp_path: pathl
     assert [(one.n, one.limit) for one in found[::2]] == [(3, 2), (4, 2), (3, 5), (4, 5)]
     assert found[2].set == ("width=2", "novel=true", "sizes=1,2")
     assert found[0].sample_id == ("q",)
+
+
+def test_the_file_in_the_documentation_is_read(tmp_path: pathlib.Path) -> None:
+    page = (pathlib.Path(__file__).parent.parent / "docs" / "evaluate.md").read_text("utf-8")
+    text = page.split("```toml\n")[1].split("```")[0]
+    found = combinations_of(read_sweep(pathlib.Path(file(tmp_path, text))))
+    assert len(found) == 16
+    table = page.split("| where | keys |")[1].split("\n\n")[0]
+    assert all(f"`{key}`" in table for key in {*TOP, *OF_TASK, *OF_STRATEGY})
