@@ -50,7 +50,7 @@ def read_settings(folder: pathlib.Path) -> Settings:
     file = folder / "config.json"
     try:
         data = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
             f"{str(folder)!r:.200} is no results folder (it has no config.json): pass one that reason eval --out made"
         ) from None

@@ -275,6 +275,8 @@ def test_wrong_use_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: pat
     for said, more in cases.items():
         assert said in refused(capsys, "replay", str(folder), *more)
     assert "is no results folder" in refused(capsys, "replay", str(tmp_path / "none"))
+    (tmp_path / "one.db").write_bytes(b"")
+    assert "is no results folder" in refused(capsys, "replay", str(tmp_path / "one.db"))
     run(tmp_path / "bare", "--strategy", "cot", "--no-trace")
     assert "there is no trace store" in refused(capsys, "replay", str(tmp_path / "bare"))
     (folder / "config.json").write_text("{}")
