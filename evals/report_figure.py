@@ -127,7 +127,7 @@ def _draw(
     except ImportError as error:
         raise MissingExtraError("the report's figures need matplotlib: pip install 'reason-toolkit[local]'") from error
     width, height, font = size
-    names = [_cut(f" {item.name}" if item.name.startswith("_") else item.name, width * 9) for item in series]
+    names = [_cut(f" {item.name}" if item.name.startswith("_") else item.name, width * 7.5) for item in series]
     columns = max(1, min(3, int(width / (0.6 + LETTER_INCHES * max(map(len, names), default=1)))))
     height += LEGEND_INCHES * max(0, math.ceil(len(series) / columns) - 2)
     rows = any(item.kind == "rows" for item in series)

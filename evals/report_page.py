@@ -24,15 +24,19 @@ START = '<!doctype html>\n<html lang="en" data-page="reason-report">'
 QUESTION, ANSWER = 1200, 120
 
 MORE_STYLE = """
-figure svg { overflow: visible; } h3 { font-size: 1rem; margin: 2rem 0 .25rem; overflow-wrap: anywhere; }
-h1, h2, p, li { overflow-wrap: anywhere; } a { color: var(--s0); }
+h3 { font-size: 1rem; margin: 2rem 0 .25rem; overflow-wrap: anywhere; }
+h1, h2, p, li, dt { overflow-wrap: anywhere; }
+dl { grid-template-columns: minmax(0, max-content) 1fr; } a { color: var(--s0); }
 nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none; padding: 0; margin: 1rem 0; }
 .soft { color: var(--soft); font-size: .9rem; } .question { white-space: pre-wrap; border-left: 3px solid var(--grid);
   padding-left: .75rem; margin: .5rem 0; } .right { font-weight: 600; }
 .said td:nth-child(2) { white-space: normal; overflow-wrap: anywhere; min-width: 5rem; max-width: 24rem; }
 .said td:nth-child(2), .said th:nth-child(2) { text-align: left; }
 @media screen and (max-width: 640px) { table { font-size: .8rem; } th, td { padding: .3rem .35rem; }
-  th { white-space: normal; vertical-align: bottom; } .said td:nth-child(2) { min-width: 2.5rem; } }
+  th { white-space: normal; vertical-align: bottom; }
+  td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
+  dl { display: block; } dd { margin-bottom: .5rem; }
+  .said td:nth-child(2) { min-width: 2.5rem; } }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; } .scroll { overflow: visible; }
   th, td { padding: .2rem .4rem; white-space: normal; } .plate, .scroll, figure, article, tr { break-inside: avoid; }
   figure { margin: .5rem 0; }

@@ -109,8 +109,8 @@ def accuracy(told: Told) -> Made:
         return LeftOut("accuracy", "Accuracy against tokens", "a run generated no tokens, which no such axis can show.")
     text = (
         f"{len(told.known)} problems that every run was graded on. Bars and bands are 95 % bootstrap intervals over "
-        "problems. A run of independent samples is a curve: what its selection is expected to do with k of its samples, "
-        "ties drawn by lot, so that its end can differ a little from the run's own accuracy."
+        "problems. A run of independent samples is a curve: what its selection is expected to do with k of its "
+        "samples, ties drawn by lot, so that its end can differ a little from the run's own accuracy."
     )
     frame = Frame("accuracy, with 95 % intervals", "generated tokens per problem")
     return Panel("accuracy", "Accuracy against tokens", text, frame, tuple(series))

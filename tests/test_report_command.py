@@ -355,7 +355,7 @@ def test_hostile_text_stays_text() -> None:
 
 
 def test_a_figures_styles_become_classes_and_its_text_stays() -> None:
-    name = '_style="fill: red" }</style> $x$'
+    name = '_style="fill:red"}</style>$x$'
     sheet: dict[str, str] = {}
     frame = Frame("t", "x", "tokens")
     svg = figure([Series(name, (Point(1, 0.5), Point(2, 0.6)))], width=4, height=4, font=10, frame=frame)
@@ -401,8 +401,9 @@ def test_in_a_browser_hostile_text_does_nothing(browser: Browser, tmp_path: Path
 
 
 def test_in_a_browser_the_page_fits_and_follows_the_scheme(browser: Browser, runs: Path, tmp_path: Path) -> None:
-    file = tmp_path / "r.html"
-    assert main(["report", str(runs), "--out", str(file)]) == 0
+    file, long = tmp_path / "r.html", tmp_path / ("a-long-name-of-a-run-" * 5)
+    shutil.copytree(runs / "best_of_n-6", long)
+    assert main(["report", str(runs), str(long), "--out", str(file)]) == 0
     opened(browser, file)
     assert browser.errors() == []
     wide = "getComputedStyle(document.querySelector('.wide')).display"
