@@ -238,10 +238,12 @@ def _sample(row: Record, question: str, config: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def viewer_name(to: FilePath, created: float) -> str | None:
-    """A name under which `inspect view` lists the log in its folder; None where it has one."""
-    moment = _moment(created).replace(":", "-")
-    return None if LISTED.match(to.name) else f"{moment}_{to.stem}{to.suffix}"
+def viewer_name(to: FilePath, finished: Finished) -> str | None:
+    """A name (TIME_TASK_ID.json) under which `inspect view` lists the log in its folder; None where it has one."""
+    config = finished.run.config
+    task = re.sub("[^A-Za-z0-9.]+", "-", config["task"])
+    moment = _moment(finished.started).replace(":", "-")
+    return None if LISTED.match(to.name) else f"{moment}_{task}_{_id(config, 'eval_id')}.json"
 
 
 FORMATS: dict[str, Callable[[Finished], dict[str, Any]]] = {
@@ -270,7 +272,7 @@ def write_log(folder: FilePath, to: FilePath, what: str) -> str:
     except OSError as error:
         raise UsageError(f"{str(to)!r:.200} cannot be written ({error.strerror}): pass another file") from error
     told = f"{to}: {len(finished.run.records):,} problems for {what}"
-    better = viewer_name(to, finished.started) if what == "inspect" else None
+    better = viewer_name(to, finished) if what == "inspect" else None
     return told if better is None else f"{told}; inspect view lists it in a folder under a name such as {better}"
 
 
