@@ -83,6 +83,7 @@ MARKERS = "osD^vPX"
 LIGHT = ("#0072b2", "#b84a00", "#007a5a", "#a3327a", "#5a4fcf", "#8a6d00", "#555555")
 DARK = ("#56b4e9", "#f08a4b", "#2fc79a", "#e08cc0", "#a59cff", "#e0c040", "#bbbbbb")
 PRINTED = {"ink": "#1b1b1b", "grid": "#e2e2e2", "paper": "#ffffff"}
+MOST_DODGED = 12
 LEGEND_INCHES, LETTER_INCHES, ROW_INCHES = 0.21, 0.09, 0.45
 
 
@@ -143,7 +144,7 @@ def _draw(
         for index, item in enumerate(series):
             look = index if item.look is None else item.look
             marker = MARKERS[(look + look // len(MARKERS)) % len(MARKERS)]
-            dodge = index - (len(series) - 1) / 2
+            dodge = (index - (len(series) - 1) / 2) * min(1.0, MOST_DODGED / len(series))
             handles.append(_series(axes, item, colours[look % len(colours)], marker, dodge, frame))
         _axes(axes, frame, ink, font, rows=rows)
         drawn.patch.set_visible(paper is not None)

@@ -34,7 +34,7 @@ nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none; 
 .said td:nth-child(2), .said th:nth-child(2) { text-align: left; }
 @media screen and (max-width: 640px) { table { font-size: .8rem; } th, td { padding: .3rem .35rem; }
   th { white-space: normal; vertical-align: bottom; }
-  td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
+  td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 7rem; }
   dl { display: block; } dd { margin-bottom: .5rem; }
   .said td:nth-child(2) { min-width: 2.5rem; } }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; } .scroll { overflow: visible; }
