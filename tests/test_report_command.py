@@ -24,7 +24,7 @@ from reason.evals.curve import expected_over_k
 from reason.evals.record import FAILED, Record
 from reason.evals.report_command import facts, gather, part_of
 from reason.evals.report_disagree import Disagreement, Said, disagreements, link, trees
-from reason.evals.report_figure import Frame, Point, Series, classed, figure, rules, save
+from reason.evals.report_figure import Frame, Point, Series
 from reason.evals.report_page import START, Part, run_page
 from reason.evals.report_panels import LeftOut, Panel, Told, _quintiles, panels, rate
 from reason.evals.results import Results
@@ -257,21 +257,6 @@ def test_rates_of_records() -> None:
     assert rate(replace(ROW, samples=(("1", True, None), ("2", False, None), (None, False, None)))) == 1 / 3
 
 
-def test_links_are_relative_and_quoted(tmp_path: Path) -> None:
-    page = tmp_path / 'javascript:alert("1")' / "view.html"
-    address = link(page, tmp_path / "report.html", 3)
-    assert address == "./javascript%3Aalert%28%221%22%29/view.html#problem-3"
-    assert link(page, tmp_path / "other" / "r.html", 1).startswith("../javascript%3A")
-    assert link(page, tmp_path / "r.html", None) == ""
-
-
-@pytest.mark.parametrize("text", ["", "no page", '<script type="application/json" id="data-run">{"rows": 3}</script>'])
-def test_a_page_that_is_none_has_no_trees(tmp_path: Path, text: str) -> None:
-    (tmp_path / "view.html").write_text(text)
-    assert trees(tmp_path / "view.html") == {}
-    assert trees(tmp_path / "missing.html") == {}
-
-
 def test_figures_are_written_as_svg_and_png(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, folder = tmp_path / "r.html", tmp_path / "figures"
     assert main(["report", str(runs), "--out", str(out), "--figures", str(folder), "--json"]) == 0
@@ -352,27 +337,6 @@ def test_hostile_text_stays_text() -> None:
     assert "\x00" not in text
     assert "\u202e" not in text
     assert text.count("</style>") == 1
-
-
-def test_a_figures_styles_become_classes_and_its_text_stays() -> None:
-    name = '_style="fill:red"}</style>$x$'
-    sheet: dict[str, str] = {}
-    frame = Frame("t", "x", "tokens")
-    svg = figure([Series(name, (Point(1, 0.5), Point(2, 0.6)))], width=4, height=4, font=10, frame=frame)
-    first, second = classed(svg, "a-", sheet), classed(svg, "b-", sheet)
-    root = ElementTree.fromstring(first)
-    assert name in "".join(root.itertext())
-    assert not any("style" in element.attrib for element in root.iter())
-    assert not any("red" in rule or "<" in rule for rule in sheet)
-    assert rules(sheet).count("{") == len(sheet) + 1
-    ids = [re.findall(r'\bid="([^"]+)"', text) for text in (first, second)]
-    assert not set(ids[0]) & set(ids[1])
-
-
-def test_odd_names_do_not_disturb_a_figure(tmp_path: Path) -> None:
-    for kind in ("svg", "png"):
-        save([Series("$\\frac{漢字\u0001", (Point(1, 0.5, 0.4, 0.6),))], Frame("t", "x"), tmp_path / f"f.{kind}")
-        assert (tmp_path / f"f.{kind}").stat().st_size
 
 
 @pytest.fixture(scope="module")
