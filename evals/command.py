@@ -184,8 +184,18 @@ class EvalCommand:
                 progress=None,
                 store=store,
             )
-        return evaluate(
+        return self.evaluated(
             self.problems,
+            results=results,
+            progress=None,
+            on_record=lambda record, _: finished.append(record),
+            store=store,
+        )
+
+    def evaluated(self, problems: Sequence[Problem], **kept: Any) -> list[Record]:
+        """The records of these problems; `kept` as in `reason.evals.run.evaluate`."""
+        return evaluate(
+            problems,
             self.task.grade,
             policy=self.setup.policy,
             search=self.setup.search,
@@ -194,10 +204,7 @@ class EvalCommand:
             budget=self.budget,
             seed=self.seed,
             concurrency=self.concurrency,
-            results=results,
-            progress=None,
-            on_record=lambda record, _: finished.append(record),
-            store=store,
+            **kept,
         )
 
     def _interrupted(self, done: int) -> None:

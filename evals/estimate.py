@@ -19,7 +19,6 @@ from rich.table import Table
 from reason.evals.command import EvalCommand
 from reason.evals.record import FAILED, Record
 from reason.evals.results import place_of
-from reason.evals.run import evaluate
 from reason.evals.stored import read_runs
 from reason.show import plain
 from reason.types import Problem
@@ -91,17 +90,7 @@ def _spread(problems: Sequence[Problem]) -> list[Problem]:
 
 def _probe(command: EvalCommand, problems: Sequence[Problem]) -> tuple[list[Record], float]:
     started = time.perf_counter()
-    records = evaluate(
-        problems,
-        command.task.grade,
-        policy=command.setup.policy,
-        search=command.setup.search,
-        scorer=command.setup.judge,
-        sampling=command.sampling,
-        budget=command.budget,
-        seed=command.seed,
-        concurrency=command.concurrency,
-    )
+    records = command.evaluated(problems)
     return records, time.perf_counter() - started
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,3 +28,26 @@ def _interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def quiet_sandbox() -> Iterator[None]:
+    """No warnings where this machine lacks a part of the sandbox for code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
+
+
+@pytest.fixture
+def folders(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The temporary folders that sandboxes for code have made."""
+    from reason.scorers import sandbox
+
+    made, make = list[str](), tempfile.mkdtemp
+
+    def recorded(**options: str) -> str:
+        made.append(make(**options))
+        return made[-1]
+
+    monkeypatch.setattr(sandbox.tempfile, "mkdtemp", recorded)
+    return made

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import NAMES, language_model, path, tokenizer
 
-from reason.policies.lanes import leads, part, ranks
+from reason.policies.lanes import leads, part, sorted_by
 from reason.policies.transformers import TransformersPolicy
 from reason.prompts import Prompt
 from reason.types import Path, Sampling, Step, Until
@@ -29,7 +29,7 @@ def policy_of(name: str = "llama", *, merge: bool, plain: bool | None = None, **
         plain_attention=plain,
         **settings,  # type: ignore[arg-type]
     )
-    made.engine._merge = merge
+    made.engine.merge = merge
     return made
 
 
@@ -131,5 +131,6 @@ def test_parting_keeps_what_agrees_and_nothing_else(rows: list[tuple[int, int]])
         for other in range(one):
             together = (lane[one], token[one]) == (lane[other], token[other])
             assert (number[one] == number[other]) == together
-    assert [lane[:at].tolist().count(value) for at, value in enumerate(lane.tolist())] == ranks(lane, count).tolist()
+    _, _, rank = sorted_by(lane, count)
+    assert rank.tolist() == [lane[:at].tolist().count(value) for at, value in enumerate(lane.tolist())]
     assert leads(lane, count).tolist() == [lane.tolist().index(value) for value in range(count)]

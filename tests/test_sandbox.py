@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import pathlib
 import socket
-import tempfile
-import warnings
 from typing import Any
 
 import pytest
@@ -24,24 +22,7 @@ os.symlink('/', 'root')
 os.chmod('../d', 0)"""
 
 
-@pytest.fixture(autouse=True)
-def _quiet() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # where this machine lacks a part of the sandbox
-        yield
-
-
-@pytest.fixture
-def folders(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The temporary folders that sandboxes have made."""
-    made, make = list[str](), tempfile.mkdtemp
-
-    def recorded(**options: str) -> str:
-        made.append(make(**options))
-        return made[-1]
-
-    monkeypatch.setattr(sandbox.tempfile, "mkdtemp", recorded)
-    return made
+pytestmark = pytest.mark.usefixtures("quiet_sandbox")
 
 
 def tried(code: str, *checks: Any, **limits: Any) -> list[Tried]:

@@ -29,6 +29,8 @@ from transformers import (
     Qwen2Model,
 )
 
+from reason.types import Finish, Path, Problem, Step
+
 SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
 CHATML = (
     "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are helpful.<|im_end|>\n' }}{% endif %}"
@@ -348,3 +350,34 @@ def card_values(
     for (i, _, places), shift, row in zip(rows, shifts, values, strict=True):
         found[i] += [float(row[place + shift]) for place in places]
     return found
+
+
+FAMILIES = list(PUBLISHED)
+ITEMS = [
+    ("What is 1 + 2?", ["1 + 2 = 3"]),
+    ("What is 1 + 2?", ["1 + 2 = 3", "abc - ab"]),
+    ("What is 1 + 2?", ["1 + 2 = 3", "abc - ab", "The answer is: 3"]),
+    ("What is 1 + 2?", ["1 + 2 = 4", "The answer is: 4"]),
+    ("How many?", ["Step 1: 4 * 12 = 48.", "Step 2: 48 + 6 = 54. é", "Step 3: so it is 54", "The answer is: 54"]),
+]
+MADE: dict[str, tuple[FilePath, Any, Any]] = {}
+
+
+def made(family: str, root: FilePath) -> tuple[FilePath, Any, Any]:
+    if family not in MADE:
+        MADE[family] = published(family, root)
+    return MADE[family]
+
+
+def stepped(question: str, steps: Sequence[str], joined: str, *, done: bool = True) -> Path:
+    """A path of one step of the search for each step of the card."""
+    last = len(steps) - 1
+    parts = [
+        Step(step if i == last and done else step + joined, finish=Finish.STOP if i == last and done else Finish.STEP)
+        for i, step in enumerate(steps)
+    ]
+    return Path(Problem(question, question), tuple(parts))
+
+
+def at_once(question: str, steps: Sequence[str], joined: str) -> Path:
+    return Path(Problem(question, question), (Step(joined.join(steps), finish=Finish.STOP),))

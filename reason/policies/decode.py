@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from reason.policies.attention import Rules, plain_masks, running
-from reason.policies.lanes import ranks
+from reason.policies.lanes import sorted_by
 from reason.policies.pools import Index, Pool
 
 _MASKED = -1e30
@@ -48,9 +48,7 @@ def layout(group: Index, prefix: Index) -> Layout:
     """The layout of rows with these groups, whose prefixes have these lengths."""
     count = np.bincount(group, minlength=len(prefix))
     width = _bulk_width(count)
-    order = np.argsort(group, kind="stable")
-    first = np.concatenate([[0], np.cumsum(count)[:-1]])
-    rank = ranks(group, len(prefix))
+    order, first, rank = sorted_by(group, len(prefix))
     members = np.zeros((len(prefix), width), dtype=np.int64)
     bulk = np.flatnonzero(rank < width)
     members[group[bulk], rank[bulk]] = bulk

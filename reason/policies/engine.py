@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from reason.policies.decode import DecodePlan, Layout, decode, layout
-from reason.policies.lanes import leads, part, ranks
+from reason.policies.lanes import leads, part, sorted_by
 from reason.policies.memory import GIB, token_bytes
 from reason.policies.pools import Index, Pool, leaving
 from reason.policies.prefix import Held, PrefixModel
@@ -42,9 +42,9 @@ class Engine:
         max_rows: Most rows decoded at once. Running out of memory halves it; after `_CALM_STEPS` steps that went well
             it doubles again, and if that was too much, the next time after twice as many.
         plain: See `PrefixModel`.
-        merge: Whether rows may share a lane.
 
     Attributes:
+        merge: Whether rows share lanes; off only to compare with.
         waiting: Rows to be admitted; append to it.
         table: The rows that run.
     """
@@ -57,9 +57,8 @@ class Engine:
         memory_gib: float,
         max_rows: int,
         plain: bool | None = None,
-        merge: bool = True,
     ) -> None:
-        self.model, self.vocabulary, self.max_rows, self._merge = model, vocabulary, max_rows, merge
+        self.model, self.vocabulary, self.max_rows, self.merge = model, vocabulary, max_rows, True
         self._allowed, self._calm, self._patience, self._raised = max_rows, 0, _CALM_STEPS, False
         budget = int(memory_gib * GIB)
         self.prefixes = PrefixModel(model, max_bytes=budget // 3, plain=plain)
@@ -193,7 +192,7 @@ class Engine:
             own = len(holding.slots) - shared
             if id(holding) not in lanes:
                 row.prefilled += holding.computed
-            if id(holding) not in lanes or not self._merge:
+            if id(holding) not in lanes or not self.merge:
                 lanes[id(holding)] = self._lanes
                 self._lanes += 1
                 if own:
@@ -275,7 +274,7 @@ class Engine:
 
     def _advance(self) -> None:
         table, lane = self.table, self.table["lane"]
-        lead, rank = leads(lane, self._lanes), ranks(lane, self._lanes)
+        lead, (_, _, rank) = leads(lane, self._lanes), sorted_by(lane, self._lanes)
         if self._layout is None:
             self._layout = layout(table["group"][lead], self._group_length)
         plan = DecodePlan(self._own, self._shared, self._layout, table["length"][lead])

@@ -20,15 +20,18 @@ def leads(lane: Index, count: int) -> Index:
     return lead
 
 
-def ranks(lane: Index, count: int) -> Index:
-    """[rows] how many rows of its lane stand before each row."""
-    if len(lane) == count:
-        return np.zeros(count, dtype=np.int64)
-    order = np.argsort(lane, kind="stable")
-    first = np.cumsum(np.bincount(lane, minlength=count)) - np.bincount(lane, minlength=count)
-    rank = np.empty(len(lane), dtype=np.int64)
-    rank[order] = np.arange(len(lane)) - first[lane[order]]
-    return rank
+def sorted_by(value: Index, count: int) -> tuple[Index, Index, Index]:
+    """Rows in the order of their values, which are below `count`.
+
+    Returns:
+        [rows] the rows in that order, [count] where each value begins in it, and [rows] how many rows of its value
+        stand before each row.
+    """
+    sizes = np.bincount(value, minlength=count)
+    order, first = np.argsort(value, kind="stable"), np.cumsum(sizes) - sizes
+    rank = np.empty(len(value), dtype=np.int64)
+    rank[order] = np.arange(len(value)) - first[value[order]]
+    return order, first, rank
 
 
 def part(lane: Index, token: Index, count: int) -> tuple[Index, Index]:
